@@ -1,0 +1,45 @@
+# A short front for Meson and tools/. `make` alone shows what there is.
+
+BUILD = build
+
+help:
+	@echo 'make demo     build, then show it all on a live application (DEMO_SECONDS=10: end by itself)'
+	@echo 'make build    the program, release: $(BUILD)/streamer'
+	@echo 'make test     unit, scenario and end-to-end tests, sanitizers, the README example'
+	@echo 'make test-all further lanes: thread sanitizer, valgrind, clang'
+	@echo 'make lint     format, clang-tidy, cppcheck'
+	@echo 'make bench    measure; writes $(BUILD)/bench.json'
+	@echo 'make setup    install what is missing for all of these'
+	@echo 'make clean    remove what was built'
+
+setup:
+	@tools/setup
+
+build:
+	@tools/setup build
+	@test -e $(BUILD)/build.ninja || \
+		meson setup $(BUILD) --buildtype=release -Ddebug=true -Dtests=false
+	@ninja -C $(BUILD)
+
+demo: build
+	@$(BUILD)/streamer-demo
+
+bench: build
+	@tools/bench
+
+test:
+	@tools/setup build test
+	@tools/ci.sh gcc asan-ubsan docs
+
+test-all: test
+	@tools/setup lanes
+	@tools/ci.sh clang-release tsan valgrind
+
+lint:
+	@tools/setup build lint
+	@tools/ci.sh format lint
+
+clean:
+	rm -rf $(BUILD) build-lanes
+
+.PHONY: help setup build demo bench test test-all lint clean

@@ -1,0 +1,186 @@
+/*
+ * base: what every module stands on: errors, memory, bytes, arena, map, ring, log.
+ * Owns: nothing; every object belongs to its caller.
+ * Threads: none of these is shared, except a ring (one producer, one consumer).
+ * Errors: `enum err`; running out of memory is ERR_MEMORY and changes nothing.
+ * Invariant: base knows no noun of the domain.
+ */
+#ifndef BASE_H
+#define BASE_H
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MUST_CHECK __attribute__((warn_unused_result))
+#define PRINTF_LIKE(text, arguments) __attribute__((format(printf, text, arguments)))
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+#define ERR_LIST(X)                                                                                \
+	X(OK, "ok")                                                                                \
+	X(ERR_MEMORY, "out of memory")                                                             \
+	X(ERR_INVALID, "invalid argument")                                                         \
+	X(ERR_LIMIT, "limit reached")                                                              \
+	X(ERR_FULL, "full, try again later")                                                       \
+	X(ERR_EMPTY, "nothing there yet")                                                          \
+	X(ERR_EXISTS, "exists already")                                                            \
+	X(ERR_NOT_FOUND, "not found")                                                              \
+	X(ERR_UNSUPPORTED, "not supported")                                                        \
+	X(ERR_CORRUPT, "malformed data")                                                           \
+	X(ERR_IO, "input or output failed")                                                        \
+	X(ERR_CLOSED, "closed")                                                                    \
+	X(ERR_CANCELLED, "cancelled")                                                              \
+	X(ERR_TIMEOUT, "timed out")                                                                \
+	X(ERR_UNAVAILABLE, "not available")                                                        \
+	X(ERR_INTERNAL, "internal error")
+
+enum err {
+#define X(code, text) code,
+	ERR_LIST(X)
+#undef X
+		ERR_COUNT
+};
+
+/* Static text of a code, never NULL. */
+const char *err_text(enum err code);
+
+/* What a person must read: the cause, and where in the text that they wrote. */
+struct err_info {
+	enum err code;
+	uint32_t position; /* offset in bytes from the start of the text, 0 if there is none */
+	char text[240];    /* NUL-terminated, cut if longer */
+};
+
+/* Fills `info` (which may be NULL) and returns `code`, so that `return err_set(...)` reads well. */
+enum err err_set(struct err_info *info, enum err code, uint32_t position, const char *format, ...)
+	PRINTF_LIKE(4, 5);
+
+/* A bug of ours: prints the place and aborts, in release too. Never on input. */
+#define check(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
+_Noreturn void check_failed(const char *condition, const char *file, int line);
+
+#ifdef STREAMER_DEBUG
+#define debug_check(condition) check(condition)
+#else
+#define debug_check(condition) ((void)0)
+#endif
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+/* realloc-shaped: size 0 frees and returns NULL; NULL on lack. */
+typedef void *(*mem_hook_fn)(void *ctx, void *pointer, size_t size);
+
+/* Replaces the allocator for the whole process. Call before anything else is allocated. */
+void mem_set_hook(mem_hook_fn hook, void *ctx);
+
+void *mem_alloc(size_t size) MUST_CHECK;                  /* uninitialised; NULL on lack */
+void *mem_calloc(size_t count, size_t size) MUST_CHECK;   /* zeroed; NULL on lack or overflow */
+void *mem_realloc(void *pointer, size_t size) MUST_CHECK; /* size > 0; NULL on lack, old kept */
+void mem_free(void *pointer);                             /* NULL is fine */
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+/* A borrowed run of bytes, not NUL-terminated. Zeroed is the empty run. */
+struct bytes {
+	const char *data;
+	size_t size;
+};
+
+struct bytes bytes_of(const char *text); /* of a NUL-terminated string; NULL gives empty */
+bool bytes_equal(struct bytes a, struct bytes b);
+int bytes_compare(struct bytes a, struct bytes b);      /* memcmp order, shorter first */
+uint64_t bytes_hash(struct bytes bytes, uint64_t seed); /* XXH3, 64 bits */
+bool bytes_are_utf8(struct bytes bytes);
+
+/* For printf's "%.*s". */
+#define BYTES_FORMAT(b) (int)((b).size > 4096 ? 4096 : (b).size), (b).data ? (b).data : ""
+
+/* A growing run of bytes with a single owner. Zeroed is empty and valid. */
+struct buffer {
+	char *data;
+	size_t size;
+	size_t capacity;
+};
+
+void buffer_fini(struct buffer *buffer);
+enum err buffer_reserve(struct buffer *buffer, size_t more) MUST_CHECK; /* room for `more` bytes */
+enum err buffer_append(struct buffer *buffer, struct bytes bytes) MUST_CHECK;
+enum err buffer_append_text(struct buffer *buffer, const char *text) MUST_CHECK;
+enum err buffer_printf(struct buffer *buffer, const char *format, ...) MUST_CHECK PRINTF_LIKE(2, 3);
+struct bytes buffer_bytes(const struct buffer *buffer); /* valid until the buffer changes */
+
+/* ---- arena ----------------------------------------------------------------------------------- */
+
+/* Many small pieces, freed whole. Zeroed is empty and valid. */
+struct arena_block;
+struct arena {
+	struct arena_block *block; /* the newest, linked to older ones */
+	size_t used;               /* of the newest block */
+	size_t total;              /* bytes taken from the allocator */
+};
+
+void arena_fini(struct arena *arena);
+void arena_reset(struct arena *arena); /* keeps the largest block for the next round */
+void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK; /* 16-aligned; NULL on lack */
+/* A copy of `bytes`, with a NUL behind it. Data is NULL on lack only. */
+struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
+
+/* ---- map ------------------------------------------------------------------------------------- */
+
+/*
+ * Open-addressing table of items that the caller owns, by a 64-bit hash that the caller gives
+ * (seeded). It grows in steps: while it moves to a larger table each insertion moves a few slots,
+ * so that no single call costs more than a small constant (the new table's zeroing apart).
+ */
+struct map_slot {
+	uint64_t hash;
+	void *item; /* NULL: free */
+};
+struct map {
+	struct map_slot *slots;
+	size_t capacity; /* power of two, or 0 */
+	struct map_slot *old_slots;
+	size_t old_capacity, old_moved;
+	size_t count;
+};
+typedef bool (*map_equal_fn)(const void *item, const void *key);
+
+void map_fini(struct map *map); /* items are the caller's */
+void *map_find(const struct map *map, uint64_t hash, const void *key, map_equal_fn equal);
+enum err map_insert(struct map *map, uint64_t hash, void *item) MUST_CHECK; /* no look for a twin */
+bool map_remove(struct map *map, uint64_t hash, const void *item);          /* by pointer */
+/* Walks all items; start with *cursor = 0; NULL at the end. The map must not change meanwhile. */
+void *map_next(const struct map *map, size_t *cursor);
+
+/* ---- ring ------------------------------------------------------------------------------------ */
+
+/* Bounded queue of pointers between two threads: one pushes, one pops; no lock, no waiting. */
+struct ring;
+
+enum err ring_new(size_t capacity, struct ring **ret_ring) MUST_CHECK; /* rounded up to 2^n */
+void ring_free(struct ring *ring);
+enum err ring_push(struct ring *ring, void *item) MUST_CHECK;       /* producer; ERR_FULL */
+size_t ring_pop(struct ring *ring, void **items, size_t items_max); /* consumer; 0 if empty */
+size_t ring_room(const struct ring *ring);                          /* producer's view, exact */
+size_t ring_count(const struct ring *ring);                         /* either side, a snapshot */
+
+/* ---- log ------------------------------------------------------------------------------------- */
+
+enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
+
+/*
+ * Where lines go. One write(2) per line, so lines of several threads never mix:
+ *   2026-11-24T00:17:05.123Z warning ingest: puller away, address=localhost:9000 ...
+ * `fd` < 0 is silent. A NULL log is silent too. Control characters in arguments are printed as '?'.
+ */
+struct log {
+	int fd;
+	enum log_level least;
+};
+void log_write(const struct log *log, int64_t wall_us, enum log_level level, const char *format,
+	...) PRINTF_LIKE(4, 5);
+
+#endif

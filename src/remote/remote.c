@@ -1,0 +1,2 @@
+/* Nothing here yet: the files of this module take its place. */
+#include "base.h"
