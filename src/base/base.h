@@ -94,6 +94,7 @@ bool bytes_equal(struct bytes a, struct bytes b);
 int bytes_compare(struct bytes a, struct bytes b);      /* memcmp order, shorter first */
 uint64_t bytes_hash(struct bytes bytes, uint64_t seed); /* XXH3, 64 bits */
 bool bytes_are_utf8(struct bytes bytes);
+size_t bytes_utf8_prefix(struct bytes bytes); /* size of the longest well-formed UTF-8 prefix */
 
 /* For printf's "%.*s". */
 #define BYTES_FORMAT(b) (int)((b).size > 4096 ? 4096 : (b).size), (b).data ? (b).data : ""

@@ -1,2 +1,218 @@
-/* Nothing here yet: the files of this module take its place. */
-#include "base.h"
+/*
+ * A batch is matched once. Then each event's hits are walked: every run of ids is noted with the
+ * target it is for, runs of one target linked in the order found, and each target gets one
+ * delivery. Nothing is allocated once the two scratch arrays have grown to what an event needs.
+ */
+#include "route.h"
+
+#include <string.h>
+
+#define NO_RUN UINT32_MAX
+
+struct noted_run {
+	struct bytes ids;
+	uint32_t next; /* of the same target */
+};
+
+struct ended_target {
+	struct route_target *target;
+	enum err why;
+};
+
+struct route {
+	struct match *match;
+	struct metrics *metrics;
+	route_ended_fn ended;
+	void *ctx;
+	uint64_t event_mark;
+
+	struct noted_run *runs;
+	size_t runs_count, runs_capacity;
+	struct route_target **targets; /* of the event at hand */
+	size_t targets_count, targets_capacity;
+	struct bytes *gathered; /* runs of one target, in order */
+	size_t gathered_capacity;
+	struct ended_target *ends; /* of the batch */
+	size_t ends_count, ends_capacity;
+};
+
+void route_target_init(struct route_target *target, struct stream *stream)
+{
+	*target = (struct route_target){.stream = stream};
+}
+
+enum err route_new(struct match *match, struct metrics *metrics, route_ended_fn ended, void *ctx,
+	struct route **ret_route)
+{
+	struct route *route = mem_calloc(1, sizeof(*route));
+	if (!route) {
+		return ERR_MEMORY;
+	}
+	route->match = match;
+	route->metrics = metrics;
+	route->ended = ended;
+	route->ctx = ctx;
+	*ret_route = route;
+	return OK;
+}
+
+void route_free(struct route *route)
+{
+	if (!route) {
+		return;
+	}
+	mem_free(route->runs);
+	mem_free((void *)route->targets);
+	mem_free(route->gathered);
+	mem_free(route->ends);
+	mem_free(route);
+}
+
+/* The array with room for one more element, moved if need be; NULL on lack, the old one stays. */
+static void *grown(void *array, size_t count, size_t *capacity, size_t element)
+{
+	if (count < *capacity) {
+		return array;
+	}
+	size_t more = *capacity ? *capacity * 2 : 64;
+	void *moved = mem_realloc(array, more * element);
+	if (moved) {
+		*capacity = more;
+	}
+	return moved;
+}
+
+static enum err note_target(struct route *route, struct route_target *target)
+{
+	void *targets = grown((void *)route->targets, route->targets_count,
+		&route->targets_capacity, sizeof(*route->targets));
+	if (!targets) {
+		return ERR_MEMORY;
+	}
+	route->targets = targets;
+	route->targets[route->targets_count++] = target;
+	target->event_mark = route->event_mark;
+	target->first_run = NO_RUN;
+	target->last_run = NO_RUN;
+	target->ids_count = 0;
+	target->runs_count = 0;
+	return OK;
+}
+
+static enum err note_run(struct route *route, const struct subs_run *run)
+{
+	struct route_target *target = run->handle;
+	void *runs =
+		grown(route->runs, route->runs_count, &route->runs_capacity, sizeof(*route->runs));
+	if (!runs) {
+		return ERR_MEMORY;
+	}
+	route->runs = runs;
+	if (target->event_mark != route->event_mark && note_target(route, target) != OK) {
+		return ERR_MEMORY;
+	}
+	uint32_t index = (uint32_t)route->runs_count++;
+	route->runs[index] = (struct noted_run){.ids = run->ids, .next = NO_RUN};
+	if (target->first_run == NO_RUN) {
+		target->first_run = index;
+	} else {
+		route->runs[target->last_run].next = index;
+	}
+	target->last_run = index;
+	target->runs_count++;
+	target->ids_count += run->count;
+	return OK;
+}
+
+static void note_end(struct route *route, struct route_target *target, enum err why)
+{
+	if (why == ERR_CLOSED) {
+		return; /* it had ended before */
+	}
+	if (why == ERR_MEMORY) {
+		stream_end(target->stream, ERR_MEMORY, "out of memory for a delivery");
+	}
+	void *ends =
+		grown(route->ends, route->ends_count, &route->ends_capacity, sizeof(*route->ends));
+	if (ends) {
+		route->ends = ends;
+		route->ends[route->ends_count++] = (struct ended_target){target, why};
+	}
+}
+
+static enum err gather(struct route *route, const struct route_target *target)
+{
+	while (route->gathered_capacity < target->runs_count) {
+		void *gathered = grown(route->gathered, route->gathered_capacity,
+			&route->gathered_capacity, sizeof(*route->gathered));
+		if (!gathered) {
+			return ERR_MEMORY;
+		}
+		route->gathered = gathered;
+	}
+	size_t count = 0;
+	for (uint32_t i = target->first_run; i != NO_RUN; i = route->runs[i].next) {
+		route->gathered[count++] = route->runs[i].ids;
+	}
+	return OK;
+}
+
+static void deliver(
+	struct route *route, struct route_target *target, struct event *event, int64_t now_us)
+{
+	enum err err = gather(route, target);
+	if (err == OK) {
+		err = stream_push_delivery(target->stream, event, route->gathered,
+			target->runs_count, target->ids_count, now_us);
+	}
+	if (err != OK) {
+		note_end(route, target, err);
+	}
+}
+
+static void route_event(struct route *route, struct event *event, const struct match_hit *hits,
+	size_t count, int64_t now_us)
+{
+	route->event_mark++;
+	route->runs_count = 0;
+	route->targets_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t cursor = 0;
+		struct subs_run run;
+		while (subs_next_run(hits[i].query, &cursor, &run)) {
+			if (note_run(route, &run) != OK) {
+				note_end(route, run.handle, ERR_MEMORY);
+			}
+		}
+	}
+	for (size_t i = 0; i < route->targets_count; i++) {
+		deliver(route, route->targets[i], event, now_us);
+	}
+	metrics_add(route->metrics, METRIC_events_matched, count > 0);
+}
+
+enum err route_events(
+	struct route *route, struct event *const *events, size_t count, int64_t now_us)
+{
+	const struct match_hit *hits = NULL;
+	size_t hits_count = 0;
+	enum err err = match_events(route->match, events, count, &hits, &hits_count);
+	if (err != OK) {
+		return err;
+	}
+	size_t first = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t last = first;
+		while (last < hits_count && hits[last].event == i) {
+			last++;
+		}
+		route_event(route, events[i], hits + first, last - first, now_us);
+		first = last;
+	}
+	metrics_add(route->metrics, METRIC_events_routed, (int64_t)count);
+	for (size_t i = 0; i < route->ends_count; i++) {
+		route->ended(route->ctx, route->ends[i].target, route->ends[i].why);
+	}
+	route->ends_count = 0;
+	return OK;
+}

@@ -1,2 +1,412 @@
-/* Nothing here yet: the files of this module take its place. */
-#include "base.h"
+/*
+ * A stream is two chains, control ahead of deliveries, and an end that is a state rather than an
+ * item: the producer writes why and what, then publishes ENDED (at once) or FINISHED (behind what
+ * is queued).
+ *
+ * Sleeping and waking: the consumer that finds nothing exchanges `waits` to true and looks once
+ * more; the producer, having published, exchanges it to false and wakes if it was true. Both
+ * exchanges are on one variable, so one comes first: either the producer sees the wish, or the
+ * consumer's second look sees the record.
+ */
+#include "stream_priv.h"
+
+#include <string.h>
+
+enum end_state { END_NONE, END_FINISHED, END_NOW };
+
+struct stream {
+	_Atomic uint32_t holders;
+	struct stream_limits limits;
+	struct metrics *metrics;
+	stream_wake_fn wake;
+	void *wake_ctx;
+
+	struct chain control;
+	struct chain deliveries;
+	_Atomic int64_t queued_bytes;
+	_Atomic int64_t queued_count;
+	_Atomic bool waits;
+	_Atomic bool consumer_closed;
+	_Atomic int end; /* enum end_state */
+	enum err end_why;
+	char end_text[160];
+
+	int64_t soft_since_us; /* producer's: since when the soft limit is exceeded; 0: it is not */
+	struct chain *peeked;  /* consumer's: whose first record was peeked; NULL: the end was */
+	bool end_was_popped;   /* consumer's */
+};
+
+enum err stream_new(const struct stream_limits *limits, struct metrics *metrics,
+	stream_wake_fn wake, void *ctx, struct stream **ret_stream)
+{
+	struct stream *stream = mem_calloc(1, sizeof(*stream));
+	if (!stream) {
+		return ERR_MEMORY;
+	}
+	if (chain_init(&stream->control) != OK || chain_init(&stream->deliveries) != OK) {
+		if (stream->control.head) {
+			chain_fini(&stream->control);
+		}
+		mem_free(stream);
+		return ERR_MEMORY;
+	}
+	atomic_init(&stream->holders, 2);
+	atomic_init(&stream->waits, true);
+	stream->limits = *limits;
+	stream->metrics = metrics;
+	stream->wake = wake;
+	stream->wake_ctx = ctx;
+	metrics_add(metrics, METRIC_streams, 1);
+	metrics_add(metrics, METRIC_streams_opened, 1);
+	*ret_stream = stream;
+	return OK;
+}
+
+static size_t record_cost(const struct record *record)
+{
+	return record->size + (record->event ? record->event->encoded.size : 0);
+}
+
+static void take_first(struct stream *stream, struct chain *chain, struct record *record,
+	enum metric deliveries_metric)
+{
+	int64_t cost = (int64_t)record_cost(record);
+	atomic_fetch_sub_explicit(&stream->queued_bytes, cost, memory_order_relaxed);
+	metrics_add(stream->metrics, METRIC_queued_bytes, -cost);
+	if (record->kind == STREAM_DELIVERY) {
+		atomic_fetch_sub_explicit(&stream->queued_count, 1, memory_order_relaxed);
+		metrics_add(stream->metrics, deliveries_metric, 1);
+	}
+	struct event *event = record->event;
+	chain_drop_first(chain, record);
+	event_unref(event);
+}
+
+/* Consumer's end, or the last holder: lets go of everything queued. */
+static void drop_queued(struct stream *stream)
+{
+	struct chain *chains[] = {&stream->control, &stream->deliveries};
+	for (size_t i = 0; i < 2; i++) {
+		struct record *record = NULL;
+		while ((record = chain_first(chains[i])) != NULL) {
+			take_first(stream, chains[i], record, METRIC_deliveries_discarded);
+		}
+	}
+}
+
+void stream_unref(struct stream *stream)
+{
+	if (!stream || atomic_fetch_sub_explicit(&stream->holders, 1, memory_order_acq_rel) != 1) {
+		return;
+	}
+	drop_queued(stream);
+	chain_fini(&stream->control);
+	chain_fini(&stream->deliveries);
+	metrics_add(stream->metrics, METRIC_streams, -1);
+	mem_free(stream);
+}
+
+/* ---- producer
+ * ------------------------------------------------------------------------------------ */
+
+static void wake_consumer(struct stream *stream)
+{
+	if (atomic_exchange_explicit(&stream->waits, false, memory_order_acq_rel)) {
+		stream->wake(stream->wake_ctx);
+	}
+}
+
+static void end_with(struct stream *stream, enum end_state state, enum err why, const char *text)
+{
+	int end = atomic_load_explicit(&stream->end, memory_order_relaxed);
+	if (end == END_NOW || (end == END_FINISHED && state == END_FINISHED)) {
+		return;
+	}
+	if (end == END_NONE) {
+		/* a stream that was told to finish keeps its words: its consumer may be reading
+		 * them */
+		stream->end_why = why;
+		size_t size = strlen(text);
+		size = size < sizeof(stream->end_text) ? size : sizeof(stream->end_text) - 1;
+		memcpy(stream->end_text, text, size);
+	}
+	atomic_store_explicit(&stream->end, state, memory_order_release);
+	wake_consumer(stream);
+}
+
+void stream_end(struct stream *stream, enum err why, const char *text)
+{
+	end_with(stream, END_NOW, why, text);
+}
+
+void stream_finish(struct stream *stream, enum err why, const char *text)
+{
+	end_with(stream, END_FINISHED, why, text);
+}
+
+bool stream_has_ended(const struct stream *stream)
+{
+	return atomic_load_explicit(&stream->end, memory_order_relaxed) != END_NONE ||
+		atomic_load_explicit(&stream->consumer_closed, memory_order_relaxed);
+}
+
+static enum err too_slow(struct stream *stream, const char *limit)
+{
+	metrics_add(stream->metrics, METRIC_streams_slow, 1);
+	stream_end(stream, ERR_LIMIT, limit);
+	return ERR_LIMIT;
+}
+
+enum err stream_tick(struct stream *stream, int64_t now_us)
+{
+	if (stream_has_ended(stream)) {
+		return OK;
+	}
+	if (stream_queued_bytes(stream) <= stream->limits.soft_bytes) {
+		stream->soft_since_us = 0;
+		return OK;
+	}
+	if (stream->soft_since_us == 0) {
+		stream->soft_since_us = now_us > 0 ? now_us : 1;
+		return OK;
+	}
+	if (now_us - stream->soft_since_us >= stream->limits.soft_us) {
+		return too_slow(stream, "too slow: queue_soft_bytes exceeded for queue_soft_ms");
+	}
+	return OK;
+}
+
+/* Counts what is about to be queued against the limits. */
+static enum err admit(struct stream *stream, size_t cost, int64_t now_us)
+{
+	if (stream_has_ended(stream)) {
+		return ERR_CLOSED;
+	}
+	if (stream_queued_bytes(stream) + cost > stream->limits.hard_bytes) {
+		return too_slow(stream, "too slow: queue_hard_bytes exceeded");
+	}
+	return stream_tick(stream, now_us);
+}
+
+static void publish(struct stream *stream, struct chain *chain, const struct record *record)
+{
+	int64_t cost = (int64_t)record_cost(record);
+	atomic_fetch_add_explicit(&stream->queued_bytes, cost, memory_order_relaxed);
+	metrics_add(stream->metrics, METRIC_queued_bytes, cost);
+	chain_commit(chain, record);
+	wake_consumer(stream);
+}
+
+enum err stream_push_delivery(struct stream *stream, struct event *event, const struct bytes *runs,
+	size_t runs_count, uint32_t ids_count, int64_t now_us)
+{
+	size_t run_size = 0;
+	for (size_t i = 0; i < runs_count; i++) {
+		run_size += runs[i].size;
+	}
+	size_t size = sizeof(struct record) + run_size;
+	if (size > UINT32_MAX / 2) {
+		return too_slow(stream, "one event matches too many subscriptions");
+	}
+	enum err err = admit(stream, size + event->encoded.size, now_us);
+	if (err != OK) {
+		return err;
+	}
+	struct record *record = chain_begin(&stream->deliveries, size);
+	if (!record) {
+		return ERR_MEMORY;
+	}
+	record->kind = STREAM_DELIVERY;
+	record->event = event_ref(event);
+	record->count = ids_count;
+	record->sizes[0] = (uint32_t)run_size;
+	char *place = (char *)(record + 1);
+	for (size_t i = 0; i < runs_count; i++) {
+		memcpy(place, runs[i].data, runs[i].size);
+		place += runs[i].size;
+	}
+	atomic_fetch_add_explicit(&stream->queued_count, 1, memory_order_relaxed);
+	metrics_add(stream->metrics, METRIC_deliveries_queued, 1);
+	metrics_add(stream->metrics, METRIC_delivered_ids, ids_count);
+	publish(stream, &stream->deliveries, record);
+	return OK;
+}
+
+static enum err push_control(struct stream *stream, size_t more, struct record **ret_record)
+{
+	struct record *record = chain_begin(&stream->control, sizeof(*record) + more);
+	if (!record) {
+		return ERR_MEMORY;
+	}
+	*ret_record = record;
+	return OK;
+}
+
+enum err stream_push_answer(
+	struct stream *stream, const struct model_answer *answer, int64_t now_us)
+{
+	const struct bytes pieces[] = {answer->id, answer->text, answer->hint};
+	size_t more = answer->id.size + answer->text.size + answer->hint.size;
+	enum err err = admit(stream, sizeof(struct record) + more, now_us);
+	if (err != OK) {
+		return err;
+	}
+	struct record *record = NULL;
+	err = push_control(stream, more, &record);
+	if (err != OK) {
+		return err;
+	}
+	record->kind = STREAM_ANSWER;
+	record->figure = answer->refusal;
+	record->count = answer->filter;
+	char *place = (char *)(record + 1);
+	for (size_t i = 0; i < 3; i++) {
+		if (pieces[i].size > 0) {
+			memcpy(place, pieces[i].data, pieces[i].size);
+		}
+		record->sizes[i] = (uint32_t)pieces[i].size;
+		place += pieces[i].size;
+	}
+	publish(stream, &stream->control, record);
+	return OK;
+}
+
+enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t now_us)
+{
+	enum err err = admit(stream, sizeof(struct record), now_us);
+	struct record *record = NULL;
+	if (err == OK) {
+		err = push_control(stream, 0, &record);
+	}
+	if (err != OK) {
+		return err;
+	}
+	record->kind = STREAM_ACK;
+	record->figure = timestamp_ms;
+	publish(stream, &stream->control, record);
+	return OK;
+}
+
+enum err stream_push_state(struct stream *stream, enum stream_state state)
+{
+	if (stream_has_ended(stream)) {
+		return ERR_CLOSED;
+	}
+	struct record *record = NULL;
+	enum err err = push_control(stream, 0, &record);
+	if (err != OK) {
+		return err;
+	}
+	record->kind = STREAM_STATE;
+	record->figure = state;
+	publish(stream, &stream->control, record);
+	return OK;
+}
+
+size_t stream_queued_bytes(const struct stream *stream)
+{
+	int64_t bytes = atomic_load_explicit(&stream->queued_bytes, memory_order_relaxed);
+	return bytes > 0 ? (size_t)bytes : 0;
+}
+
+uint64_t stream_queued_count(const struct stream *stream)
+{
+	int64_t count = atomic_load_explicit(&stream->queued_count, memory_order_relaxed);
+	return count > 0 ? (uint64_t)count : 0;
+}
+
+/* ---- consumer
+ * ------------------------------------------------------------------------------------ */
+
+static void view_record(const struct record *record, struct stream_item *item)
+{
+	const char *place = (const char *)(record + 1);
+	item->kind = (enum stream_item_kind)record->kind;
+	switch (item->kind) {
+	case STREAM_DELIVERY:
+		item->event = record->event;
+		item->ids_count = record->count;
+		item->run = (struct bytes){place, record->sizes[0]};
+		break;
+	case STREAM_ANSWER:
+		item->answer.refusal = (enum model_refusal)record->figure;
+		item->answer.filter = record->count;
+		item->answer.id = (struct bytes){place, record->sizes[0]};
+		item->answer.text = (struct bytes){place + record->sizes[0], record->sizes[1]};
+		item->answer.hint = (struct bytes){
+			place + record->sizes[0] + record->sizes[1], record->sizes[2]};
+		break;
+	case STREAM_ACK:
+		item->timestamp_ms = record->figure;
+		break;
+	case STREAM_STATE:
+		item->state = (enum stream_state)record->figure;
+		break;
+	case STREAM_END:
+		check(false);
+		break;
+	}
+}
+
+static enum err look(struct stream *stream, struct stream_item *item)
+{
+	int end = atomic_load_explicit(&stream->end, memory_order_acquire);
+	struct record *record = NULL;
+	stream->peeked = NULL;
+	if (end != END_NOW) {
+		stream->peeked = &stream->control;
+		record = chain_first(&stream->control);
+		if (!record) {
+			stream->peeked = &stream->deliveries;
+			record = chain_first(&stream->deliveries);
+		}
+	}
+	if (record) {
+		view_record(record, item);
+		return OK;
+	}
+	stream->peeked = NULL;
+	if (end == END_NONE) {
+		return ERR_EMPTY;
+	}
+	item->kind = STREAM_END;
+	item->why = stream->end_why;
+	item->text = bytes_of(stream->end_text);
+	return OK;
+}
+
+enum err stream_peek(struct stream *stream, struct stream_item *ret_item)
+{
+	if (stream->end_was_popped) {
+		return ERR_CLOSED;
+	}
+	struct stream_item item = {0};
+	enum err err = look(stream, &item);
+	if (err == ERR_EMPTY) {
+		atomic_exchange_explicit(&stream->waits, true, memory_order_acq_rel);
+		err = look(stream, &item);
+	}
+	if (err == OK) {
+		*ret_item = item;
+	}
+	return err;
+}
+
+void stream_pop(struct stream *stream)
+{
+	if (!stream->peeked) {
+		stream->end_was_popped = true;
+		drop_queued(stream);
+		return;
+	}
+	struct record *record = chain_first(stream->peeked);
+	check(record);
+	take_first(stream, stream->peeked, record, METRIC_deliveries_sent);
+}
+
+void stream_close(struct stream *stream)
+{
+	atomic_store_explicit(&stream->consumer_closed, true, memory_order_release);
+	stream->end_was_popped = true;
+	drop_queued(stream);
+}

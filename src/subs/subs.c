@@ -1,2 +1,393 @@
-/* Nothing here yet: the files of this module take its place. */
-#include "base.h"
+/*
+ * Three structures meet here. A *subscription* is found by (stream, id) in one map. A *group* is
+ * what one stream has behind one query: its ids, encoded one behind the other as they go out, so
+ * that delivering them is a copy. A query's slot points to its list of groups. An id keeps its
+ * place in its run only until another one leaves, so removal looks for it there: linear in the run,
+ * which is short except where thousands of one gateway's clients ask the very same question.
+ */
+#include "subs.h"
+#include "wire.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct group {
+	struct group *next, *previous; /* of the same query */
+	struct subs_stream *stream;
+	struct match_query *query;
+	struct buffer run;
+	uint32_t count;
+};
+
+struct subscription {
+	struct subscription *next, *previous; /* of the same stream */
+	struct subs_stream *stream;
+	struct group *group;
+	uint64_t hash;
+	size_t id_size;
+	char id[];
+};
+
+struct subs_stream {
+	void *handle;
+	uint64_t number; /* part of the keys, never used again */
+	struct subscription *first;
+	size_t count;
+};
+
+struct subs {
+	struct subs_limits limits;
+	uint64_t seed;
+	struct match *match;
+	struct metrics *metrics;
+	struct map by_id;  /* struct subscription */
+	struct map groups; /* struct group, by stream and query */
+	size_t count;
+	uint64_t next_stream_number;
+	char text[400];
+};
+
+enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match *match,
+	struct metrics *metrics, struct subs **ret_subs)
+{
+	struct subs *subs = mem_calloc(1, sizeof(*subs));
+	if (!subs) {
+		return ERR_MEMORY;
+	}
+	subs->limits = *limits;
+	subs->seed = seed;
+	subs->match = match;
+	subs->metrics = metrics;
+	*ret_subs = subs;
+	return OK;
+}
+
+void subs_free(struct subs *subs)
+{
+	if (!subs) {
+		return;
+	}
+	check(subs->count == 0);
+	map_fini(&subs->by_id);
+	map_fini(&subs->groups);
+	mem_free(subs);
+}
+
+enum err subs_stream_new(struct subs *subs, void *handle, struct subs_stream **ret_stream)
+{
+	struct subs_stream *stream = mem_calloc(1, sizeof(*stream));
+	if (!stream) {
+		return ERR_MEMORY;
+	}
+	stream->handle = handle;
+	stream->number = ++subs->next_stream_number;
+	*ret_stream = stream;
+	return OK;
+}
+
+size_t subs_stream_count(const struct subs_stream *stream)
+{
+	return stream->count;
+}
+
+/* ---- keys
+ * ---------------------------------------------------------------------------------------- */
+
+struct id_key {
+	const struct subs_stream *stream;
+	struct bytes id;
+};
+
+static uint64_t id_hash(const struct subs *subs, const struct id_key *key)
+{
+	return bytes_hash(key->id, subs->seed ^ (key->stream->number * 0x9E3779B97F4A7C15U));
+}
+
+static bool id_is(const void *item, const void *key)
+{
+	const struct subscription *subscription = item;
+	const struct id_key *wanted = key;
+	return subscription->stream == wanted->stream &&
+		bytes_equal((struct bytes){subscription->id, subscription->id_size}, wanted->id);
+}
+
+struct group_key {
+	const struct subs_stream *stream;
+	const struct match_query *query;
+};
+
+static uint64_t group_hash(const struct subs *subs, const struct group_key *key)
+{
+	const uint64_t words[2] = {key->stream->number, (uint64_t)(uintptr_t)key->query};
+	return bytes_hash((struct bytes){(const char *)words, sizeof(words)}, subs->seed);
+}
+
+static bool group_is(const void *item, const void *key)
+{
+	const struct group *group = item;
+	const struct group_key *wanted = key;
+	return group->stream == wanted->stream && group->query == wanted->query;
+}
+
+/* ---- groups
+ * -------------------------------------------------------------------------------------- */
+
+static enum err group_get(struct subs *subs, struct subs_stream *stream, struct match_query *query,
+	struct group **ret_group)
+{
+	struct group_key key = {stream, query};
+	uint64_t hash = group_hash(subs, &key);
+	struct group *group = map_find(&subs->groups, hash, &key, group_is);
+	if (!group) {
+		group = mem_calloc(1, sizeof(*group));
+		if (!group) {
+			return ERR_MEMORY;
+		}
+		group->stream = stream;
+		group->query = query;
+		if (map_insert(&subs->groups, hash, group) != OK) {
+			mem_free(group);
+			return ERR_MEMORY;
+		}
+		void **slot = match_query_slot(query);
+		group->next = *slot;
+		if (group->next) {
+			group->next->previous = group;
+		}
+		*slot = group;
+	}
+	*ret_group = group;
+	return OK;
+}
+
+static void group_free_if_empty(struct subs *subs, struct group *group)
+{
+	if (group->count > 0) {
+		return;
+	}
+	struct group_key key = {group->stream, group->query};
+	bool found = map_remove(&subs->groups, group_hash(subs, &key), group);
+	check(found);
+	if (group->previous) {
+		group->previous->next = group->next;
+	} else {
+		*match_query_slot(group->query) = group->next;
+	}
+	if (group->next) {
+		group->next->previous = group->previous;
+	}
+	buffer_fini(&group->run);
+	mem_free(group);
+}
+
+static enum err group_add_id(struct group *group, struct bytes id)
+{
+	enum err err = buffer_reserve(&group->run, wire_id_size(id));
+	if (err != OK) {
+		return err;
+	}
+	group->run.size += wire_id_write(id, group->run.data + group->run.size);
+	group->count++;
+	return OK;
+}
+
+static void group_remove_id(struct group *group, struct bytes id)
+{
+	struct bytes rest = buffer_bytes(&group->run);
+	struct bytes found;
+	const char *start = rest.data;
+	while (wire_id_next(&rest, &found)) {
+		if (bytes_equal(found, id)) {
+			memmove(group->run.data + (start - group->run.data), rest.data, rest.size);
+			group->run.size -= (size_t)(rest.data - start);
+			group->count--;
+			return;
+		}
+		start = rest.data;
+	}
+	check(false);
+}
+
+bool subs_next_run(const struct match_query *query, size_t *cursor, struct subs_run *ret_run)
+{
+	/* the cursor is the next group's address plus one, so that 0 can mean the start and 1 the
+	 * end */
+	const struct group *group = NULL;
+	if (*cursor == 0) {
+		group = *match_query_slot((struct match_query *)query);
+	} else {
+		group = (const struct group *)(uintptr_t)(*cursor - 1);
+	}
+	if (!group) {
+		return false;
+	}
+	*cursor = (size_t)(uintptr_t)group->next + 1;
+	ret_run->handle = group->stream->handle;
+	ret_run->ids = buffer_bytes(&group->run);
+	ret_run->count = group->count;
+	return true;
+}
+
+/* ---- subscriptions
+ * ------------------------------------------------------------------------------- */
+
+static enum err insert(
+	struct subs *subs, struct subs_stream *stream, struct bytes id, struct match_query *query)
+{
+	struct group *group = NULL;
+	enum err err = group_get(subs, stream, query, &group);
+	if (err != OK) {
+		return err;
+	}
+	struct subscription *subscription = mem_alloc(sizeof(*subscription) + id.size);
+	err = subscription ? group_add_id(group, id) : ERR_MEMORY;
+	if (err != OK) {
+		goto failed;
+	}
+	struct id_key key = {stream, id};
+	*subscription = (struct subscription){
+		.next = stream->first, .stream = stream, .group = group, .id_size = id.size};
+	subscription->hash = id_hash(subs, &key);
+	memcpy(subscription->id, id.data, id.size);
+	err = map_insert(&subs->by_id, subscription->hash, subscription);
+	if (err != OK) {
+		group_remove_id(group, id);
+		goto failed;
+	}
+	if (stream->first) {
+		stream->first->previous = subscription;
+	}
+	stream->first = subscription;
+	stream->count++;
+	subs->count++;
+	return OK;
+failed:
+	mem_free(subscription);
+	group_free_if_empty(subs, group);
+	return err;
+}
+
+static void remove_subscription(struct subs *subs, struct subscription *subscription)
+{
+	struct subs_stream *stream = subscription->stream;
+	struct match_query *query = subscription->group->query;
+	bool found = map_remove(&subs->by_id, subscription->hash, subscription);
+	check(found);
+	group_remove_id(
+		subscription->group, (struct bytes){subscription->id, subscription->id_size});
+	group_free_if_empty(subs, subscription->group);
+	match_query_put(subs->match, query);
+	if (subscription->previous) {
+		subscription->previous->next = subscription->next;
+	} else {
+		stream->first = subscription->next;
+	}
+	if (subscription->next) {
+		subscription->next->previous = subscription->previous;
+	}
+	stream->count--;
+	subs->count--;
+	metrics_add(subs->metrics, METRIC_subscriptions_active, -1);
+	mem_free(subscription);
+}
+
+static void refuse(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
+	const char *text)
+{
+	answer->refusal = refusal;
+	answer->text = bytes_of(text);
+	metrics_add(subs->metrics, METRIC_subscribes_refused, 1);
+}
+
+/* The limits that a subscribe may break before anybody looks at its filters. */
+static bool refuse_by_limit(struct subs *subs, const struct subs_stream *stream,
+	const struct model_subscription *subscription, struct model_answer *answer)
+{
+	if (subscription->id.size > subs->limits.id_bytes_max) {
+		answer->id.size =
+			0; /* not echoed: the peer knows what it sent, the answer stays small */
+		(void)snprintf(subs->text, sizeof(subs->text),
+			"subscription ID of %zu bytes is too long; at most %u "
+			"(subscription_id_bytes_max)",
+			subscription->id.size, subs->limits.id_bytes_max);
+		refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
+		return true;
+	}
+	const char *limit = NULL;
+	size_t most = 0;
+	if (stream->count >= subs->limits.per_stream_max) {
+		limit = "stream_subscriptions_max";
+		most = subs->limits.per_stream_max;
+	} else if (subs->count >= subs->limits.total_max) {
+		limit = "subscriptions_max";
+		most = subs->limits.total_max;
+	}
+	if (limit) {
+		(void)snprintf(subs->text, sizeof(subs->text), "too many subscriptions: %s is %zu",
+			limit, most);
+		refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
+	}
+	return limit != NULL;
+}
+
+void subs_add(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, struct model_answer *ret_answer)
+{
+	check(subscription->id.size > 0);
+	*ret_answer = (struct model_answer){.id = subscription->id};
+	if (refuse_by_limit(subs, stream, subscription, ret_answer)) {
+		return;
+	}
+	struct id_key key = {stream, subscription->id};
+	if (map_find(&subs->by_id, id_hash(subs, &key), &key, id_is)) {
+		refuse(subs, ret_answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
+		return;
+	}
+	struct match_query *query = NULL;
+	struct err_info info = {0};
+	uint32_t filter = 0;
+	enum err err = match_query_get(subs->match, subscription, &info, &filter, &query);
+	if (err == ERR_INVALID) {
+		(void)snprintf(
+			subs->text, sizeof(subs->text), "failed to compile filters: %s", info.text);
+		ret_answer->filter = filter;
+		refuse(subs, ret_answer, MODEL_REFUSED_FILTER, subs->text);
+		return;
+	}
+	if (err == OK) {
+		err = insert(subs, stream, subscription->id, query);
+		if (err != OK) {
+			match_query_put(subs->match, query);
+		}
+	}
+	if (err != OK) {
+		refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
+		return;
+	}
+	metrics_add(subs->metrics, METRIC_subscribes, 1);
+	metrics_add(subs->metrics, METRIC_subscriptions_active, 1);
+}
+
+enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id)
+{
+	struct id_key key = {stream, id};
+	struct subscription *subscription =
+		map_find(&subs->by_id, id_hash(subs, &key), &key, id_is);
+	if (!subscription) {
+		return ERR_NOT_FOUND;
+	}
+	remove_subscription(subs, subscription);
+	metrics_add(subs->metrics, METRIC_unsubscribes, 1);
+	return OK;
+}
+
+void subs_stream_free(struct subs *subs, struct subs_stream *stream)
+{
+	if (!stream) {
+		return;
+	}
+	while (stream->first) {
+		remove_subscription(subs, stream->first);
+	}
+	mem_free(stream);
+}

@@ -1,2 +1,316 @@
-/* Nothing here yet: the files of this module take its place. */
-#include "base.h"
+/*
+ * Values as they stand on a tape. Nothing here allocates but value_copy. What recurses does so once per
+ * level of nesting, which a tape bounds: json_depth_max in options.def is at most 10,000.
+ */
+#include "value.h"
+
+#include <string.h>
+
+struct value value_string(struct bytes text)
+{
+	check(text.size <= UINT32_MAX);
+	return (struct value){
+		.kind = VALUE_STRING,
+		.size = (uint32_t)text.size,
+		.as.text = text.data ? text.data : "",
+	};
+}
+
+struct value value_int(int64_t integer)
+{
+	return (struct value){.kind = VALUE_INT, .as.integer = integer};
+}
+
+struct value value_bool(bool boolean)
+{
+	return (struct value){.kind = VALUE_BOOL, .as.boolean = boolean};
+}
+
+struct bytes value_text(const struct value *value)
+{
+	debug_check(value->kind == VALUE_STRING);
+	return (struct bytes){value->as.text, value->size};
+}
+
+const char *value_kind_name(enum value_kind kind)
+{
+	static const char *const names[] = {
+		[VALUE_NONE] = "none",
+		[VALUE_NULL] = "null",
+		[VALUE_BOOL] = "bool",
+		[VALUE_INT] = "int",
+		[VALUE_UINT] = "uint",
+		[VALUE_DOUBLE] = "double",
+		[VALUE_STRING] = "string",
+		[VALUE_LIST] = "list",
+		[VALUE_OBJECT] = "object",
+	};
+	return (unsigned)kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "unknown";
+}
+
+bool value_is_number(const struct value *value)
+{
+	return value->kind == VALUE_INT || value->kind == VALUE_UINT || value->kind == VALUE_DOUBLE;
+}
+
+static bool is_container(const struct value *value)
+{
+	return value->kind == VALUE_LIST || value->kind == VALUE_OBJECT;
+}
+
+const struct value *value_after(const struct value *value)
+{
+	return value + (is_container(value) ? value->as.span : 1);
+}
+
+const struct value *value_member(const struct value *object, struct bytes name)
+{
+	debug_check(object->kind == VALUE_OBJECT);
+	const struct value *found = NULL;
+	const struct value *key = object + 1;
+	for (uint32_t i = 0; i < object->size; i++) {
+		if (bytes_equal(value_text(key), name)) {
+			found = key + 1;
+		}
+		key = value_after(key + 1);
+	}
+	return found;
+}
+
+static double as_double(const struct value *number)
+{
+	if (number->kind == VALUE_DOUBLE) {
+		return number->as.real;
+	}
+	return number->kind == VALUE_INT ? (double)number->as.integer
+					 : (double)number->as.unsigned_integer;
+}
+
+static int order_of_integers(const struct value *a, const struct value *b)
+{
+	bool a_negative = a->kind == VALUE_INT && a->as.integer < 0;
+	bool b_negative = b->kind == VALUE_INT && b->as.integer < 0;
+	if (a_negative != b_negative) {
+		return a_negative ? -1 : 1;
+	}
+	/* Of the same sign, two's complement keeps the order when read as unsigned. */
+	uint64_t left = a->kind == VALUE_INT ? (uint64_t)a->as.integer : a->as.unsigned_integer;
+	uint64_t right = b->kind == VALUE_INT ? (uint64_t)b->as.integer : b->as.unsigned_integer;
+	return (left > right) - (left < right);
+}
+
+/* False if there is no order because one is NaN. */
+static bool order_numbers(const struct value *a, const struct value *b, int *ret_order)
+{
+	if (a->kind != VALUE_DOUBLE && b->kind != VALUE_DOUBLE) {
+		*ret_order = order_of_integers(a, b);
+		return true;
+	}
+	double left = as_double(a);
+	double right = as_double(b);
+	if (left != left || right != right) {
+		return false;
+	}
+	*ret_order = (left > right) - (left < right);
+	return true;
+}
+
+enum err value_compare(const struct value *a, const struct value *b, int *ret_order)
+{
+	if (value_is_number(a) && value_is_number(b)) {
+		return order_numbers(a, b, ret_order) ? OK : ERR_INVALID;
+	}
+	if (a->kind != b->kind) {
+		return ERR_INVALID;
+	}
+	if (a->kind == VALUE_STRING) {
+		int order = bytes_compare(value_text(a), value_text(b));
+		*ret_order = (order > 0) - (order < 0);
+		return OK;
+	}
+	if (a->kind == VALUE_BOOL) {
+		*ret_order = (int)a->as.boolean - (int)b->as.boolean;
+		return OK;
+	}
+	return ERR_INVALID;
+}
+
+static bool lists_are_equal(const struct value *a, const struct value *b)
+{
+	if (a->size != b->size) {
+		return false;
+	}
+	const struct value *left = a + 1;
+	const struct value *right = b + 1;
+	for (uint32_t i = 0; i < a->size; i++) {
+		if (!value_equal(left, right)) {
+			return false;
+		}
+		left = value_after(left);
+		right = value_after(right);
+	}
+	return true;
+}
+
+/* Whether each name of `a` leads to equal values in `a` and `b`. Counts the distinct names. */
+static bool members_are_in(const struct value *a, const struct value *b, uint32_t *ret_names)
+{
+	uint32_t names = 0;
+	const struct value *key = a + 1;
+	for (uint32_t i = 0; i < a->size; i++) {
+		struct bytes name = value_text(key);
+		const struct value *value = key + 1;
+		key = value_after(value);
+		if (value_member(a, name) != value) {
+			continue; /* the name comes again */
+		}
+		names++;
+		const struct value *other = value_member(b, name);
+		if (!other || !value_equal(value, other)) {
+			return false;
+		}
+	}
+	*ret_names = names;
+	return true;
+}
+
+static uint32_t count_names(const struct value *object)
+{
+	uint32_t names = 0;
+	const struct value *key = object + 1;
+	for (uint32_t i = 0; i < object->size; i++) {
+		names += value_member(object, value_text(key)) == key + 1;
+		key = value_after(key + 1);
+	}
+	return names;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
+bool value_equal(const struct value *a, const struct value *b)
+{
+	if (value_is_number(a) && value_is_number(b)) {
+		int order = 0;
+		return order_numbers(a, b, &order) && order == 0;
+	}
+	if (a->kind != b->kind) {
+		return false;
+	}
+	uint32_t names = 0;
+	switch ((enum value_kind)a->kind) {
+	case VALUE_NULL:
+		return true;
+	case VALUE_BOOL:
+		return a->as.boolean == b->as.boolean;
+	case VALUE_STRING:
+		return bytes_equal(value_text(a), value_text(b));
+	case VALUE_LIST:
+		return lists_are_equal(a, b);
+	case VALUE_OBJECT:
+		return members_are_in(a, b, &names) && names == count_names(b);
+	case VALUE_NONE:
+	case VALUE_INT:
+	case VALUE_UINT:
+	case VALUE_DOUBLE:
+		break;
+	}
+	return false;
+}
+
+static uint64_t hash_word(uint64_t word, uint64_t seed)
+{
+	return bytes_hash((struct bytes){(const char *)&word, sizeof(word)}, seed);
+}
+
+/* All zeros and all integers that round to the same double share one hash. */
+static uint64_t hash_number(const struct value *number, uint64_t seed)
+{
+	double real = as_double(number);
+	uint64_t bits = 0;
+	if (real != 0) {
+		memcpy(&bits, &real, sizeof(bits));
+	}
+	return hash_word(bits, seed);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
+static uint64_t hash_list(const struct value *list, uint64_t seed)
+{
+	uint64_t hash = hash_word(list->size, seed);
+	const struct value *item = list + 1;
+	for (uint32_t i = 0; i < list->size; i++) {
+		hash = hash_word(value_hash(item, seed), hash);
+		item = value_after(item);
+	}
+	return hash;
+}
+
+/* A sum does not depend on the order of members. */
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
+static uint64_t hash_object(const struct value *object, uint64_t seed)
+{
+	uint64_t sum = 0;
+	const struct value *key = object + 1;
+	for (uint32_t i = 0; i < object->size; i++) {
+		struct bytes name = value_text(key);
+		const struct value *value = key + 1;
+		key = value_after(value);
+		if (value_member(object, name) == value) {
+			sum += hash_word(value_hash(value, seed), bytes_hash(name, seed));
+		}
+	}
+	return hash_word(sum, seed);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
+uint64_t value_hash(const struct value *value, uint64_t seed)
+{
+	uint64_t kind_seed = seed + 0x9E3779B97F4A7C15U * value->kind;
+	switch ((enum value_kind)value->kind) {
+	case VALUE_BOOL:
+		return hash_word(value->as.boolean, kind_seed);
+	case VALUE_INT:
+	case VALUE_UINT:
+	case VALUE_DOUBLE:
+		return hash_number(value, seed);
+	case VALUE_STRING:
+		return bytes_hash(value_text(value), kind_seed);
+	case VALUE_LIST:
+		return hash_list(value, kind_seed);
+	case VALUE_OBJECT:
+		return hash_object(value, kind_seed);
+	case VALUE_NONE:
+	case VALUE_NULL:
+		break;
+	}
+	return hash_word(0, kind_seed);
+}
+
+enum err value_copy(
+	struct arena *arena, const struct value *value, const struct value **ret_value)
+{
+	size_t count = (size_t)(value_after(value) - value);
+	size_t text_size = 0;
+	for (size_t i = 0; i < count; i++) {
+		text_size += value[i].kind == VALUE_STRING ? value[i].size : 0;
+	}
+	struct value *cells = arena_alloc(arena, count * sizeof(*cells));
+	char *text = text_size > 0 ? arena_alloc(arena, text_size) : NULL;
+	if (!cells || (text_size > 0 && !text)) {
+		return ERR_MEMORY;
+	}
+	memcpy(cells, value, count * sizeof(*cells));
+	for (size_t i = 0; i < count; i++) {
+		if (cells[i].kind != VALUE_STRING) {
+			continue;
+		}
+		if (cells[i].size == 0) {
+			cells[i].as.text = "";
+			continue;
+		}
+		memcpy(text, cells[i].as.text, cells[i].size);
+		cells[i].as.text = text;
+		text += cells[i].size;
+	}
+	*ret_value = cells;
+	return OK;
+}

@@ -1,0 +1,120 @@
+/*
+ * cel: conditions over a document: a tree, built by its callers, and its evaluation.
+ * Owns: nothing; a tree lives in the arena that it was built in.
+ * Threads: pure functions; a tree is immutable once built.
+ * Errors: ERR_MEMORY, ERR_INVALID (a combination that can never work, with text).
+ * Invariant: evaluation gives true, false or an error; `&&` and `||` absorb errors as CEL does.
+ *
+ * The language itself (parser, checker, functions) comes to this module; filters need only its
+ * tree.
+ */
+#ifndef CEL_H
+#define CEL_H
+
+#include "base.h"
+#include "value.h"
+
+enum cel_kind {
+	CEL_TRUE,
+	CEL_AND, /* two or more children */
+	CEL_OR,
+	CEL_NOT, /* one child */
+	CEL_EQUAL,
+	CEL_NOT_EQUAL,
+	CEL_LESS,
+	CEL_LESS_OR_EQUAL,
+	CEL_GREATER,
+	CEL_GREATER_OR_EQUAL,
+	CEL_IN,       /* the field's value is an element of the constant list */
+	CEL_CONTAINS, /* the constant is an element of the field's list, or a key of its object */
+};
+
+/* What a comparison's left side is rooted in. */
+enum cel_root {
+	CEL_DOCUMENT, /* doc.<path> */
+	CEL_ID,       /* _id, no path */
+};
+
+struct cel_field {
+	enum cel_root root;
+	uint32_t parts_count;
+	const struct bytes *parts; /* names of members, one within the other */
+};
+
+/*
+ * Limits that bound recursion and memory: of a tree's depth (cel_join refuses more with ERR_LIMIT),
+ * and of a field's parts (cel_compare refuses more with ERR_LIMIT and text).
+ */
+#define CEL_DEPTH_MAX 64
+#define CEL_PARTS_MAX 256
+
+/* One node. Comparisons have `field` and `constant`, the others children. */
+struct cel_node {
+	enum cel_kind kind;
+	uint32_t depth; /* 1: no children */
+	uint32_t children_count;
+	const struct cel_node *const *children;
+	struct cel_field field;
+	const struct value *constant;
+};
+
+/*
+ * Builders copy what they are given into `arena`; cel_join keeps the children themselves.
+ * cel_compare refuses with ERR_INVALID and text: an order against a list or an object (against
+ * a boolean or null it is fine for CEL); `in` without a list; NaN, infinities, a value of no kind.
+ * A number of the constant that is a whole double or an unsigned integer becomes an int where that
+ * is the same for every value.
+ */
+enum err cel_true(struct arena *arena, const struct cel_node **ret_node) MUST_CHECK;
+enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
+	const struct value *constant, struct err_info *info,
+	const struct cel_node **ret_node) MUST_CHECK;
+/* AND, OR of any number of children (none: true for AND, !true for OR; one: itself), NOT of one. */
+enum err cel_join(struct arena *arena, enum cel_kind kind, const struct cel_node *const *children,
+	size_t count, const struct cel_node **ret_node) MUST_CHECK;
+
+/*
+ * The canonical form: NOT only before what has no opposite, nested ANDs and ORs of the same kind
+ * flattened, children sorted and doubles removed: only what is the same for every value, errors
+ * included. Equal canonical trees are the same condition; cel_hash and cel_equal compare them, by
+ * how they are written. The result borrows from `node`.
+ */
+enum err cel_normalise(struct arena *arena, const struct cel_node *node,
+	const struct cel_node **ret_node) MUST_CHECK;
+uint64_t cel_hash(const struct cel_node *node, uint64_t seed);
+bool cel_equal(const struct cel_node *a, const struct cel_node *b);
+uint64_t cel_field_hash(const struct cel_field *field, uint64_t seed);
+bool cel_field_equal(const struct cel_field *a, const struct cel_field *b);
+
+/*
+ * Copies that stand in one piece of memory and borrow nothing, for those who keep many. Both give
+ * the size that the copy needs; with less room, or no `memory`, they set nothing. `memory` is as
+ * malloc aligns it; it must not move.
+ */
+size_t cel_pack(const struct cel_node *node, void *memory, size_t room,
+	const struct cel_node **ret_node);
+size_t cel_pack_field(const struct cel_field *field, void *memory, size_t room,
+	struct cel_field *ret_field);
+
+/* What a condition is evaluated over. */
+struct cel_input {
+	const struct value
+		*document; /* the flattened document, an OBJECT; NULL: every field is missing */
+	struct bytes id;    /* the document id */
+	bool id_is_unknown; /* there is one, but nobody knows it: every use of `_id` is an error */
+};
+
+enum cel_outcome {
+	CEL_IS_FALSE,
+	CEL_IS_TRUE,
+	CEL_IS_ERROR, /* a missing field, kinds that do not fit: does not match */
+};
+enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_input *input);
+
+/* The value at a field's path, NULL if it is missing. For CEL_ID the caller has it in the input. */
+const struct value *cel_field_value(const struct cel_field *field, const struct cel_input *input);
+
+/* Appends the condition as CEL text, for logs and `explain`: doc.room == "a" && doc.age > 18. */
+enum err cel_print(struct buffer *buffer, const struct cel_node *node) MUST_CHECK;
+
+#endif

@@ -1,0 +1,17 @@
+/* What the files of cel share. */
+#ifndef CEL_PRIV_H
+#define CEL_PRIV_H
+
+#include "cel.h"
+
+/* The fields of a comparison as they are: nothing is checked or copied. */
+enum err cel_make_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
+	const struct value *constant, const struct cel_node **ret_node) MUST_CHECK;
+
+/* The number of cells of a value, itself included. */
+static inline size_t cel_cells(const struct value *value)
+{
+	return (size_t)(value_after(value) - value);
+}
+
+#endif

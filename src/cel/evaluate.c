@@ -1,0 +1,142 @@
+/*
+ * Evaluation: true, false or an error. A missing field is an error for every operator; what kinds
+ * that do not fit give is each operator's own affair. `&&` and `||` look at all their children
+ * until one decides, so an error before that one does not count.
+ */
+#include "cel_priv.h"
+
+static enum cel_outcome outcome_of(bool holds)
+{
+	return holds ? CEL_IS_TRUE : CEL_IS_FALSE;
+}
+
+static enum cel_outcome opposite_of(enum cel_outcome outcome)
+{
+	return outcome == CEL_IS_ERROR ? CEL_IS_ERROR : outcome_of(outcome == CEL_IS_FALSE);
+}
+
+static bool list_has(const struct value *list, const struct value *wanted)
+{
+	const struct value *item = list + 1;
+	for (uint32_t i = 0; i < list->size; i++) {
+		if (value_equal(item, wanted)) {
+			return true;
+		}
+		item = value_after(item);
+	}
+	return false;
+}
+
+/* `constant in field`: the keys of objects are strings, so another constant is none of them. */
+static enum cel_outcome contains(const struct value *field, const struct value *constant)
+{
+	if (field->kind == VALUE_LIST) {
+		return outcome_of(list_has(field, constant));
+	}
+	if (field->kind == VALUE_OBJECT) {
+		return outcome_of(constant->kind == VALUE_STRING &&
+			value_member(field, value_text(constant)));
+	}
+	return CEL_IS_ERROR;
+}
+
+static enum cel_outcome compare(
+	enum cel_kind kind, const struct value *field, const struct value *constant)
+{
+	int order = 0;
+	bool ordered = kind >= CEL_LESS && kind <= CEL_GREATER_OR_EQUAL;
+	if (ordered && value_compare(field, constant, &order) != OK) {
+		return CEL_IS_ERROR;
+	}
+	switch (kind) {
+	case CEL_EQUAL:
+		return outcome_of(value_equal(field, constant));
+	case CEL_NOT_EQUAL:
+		return outcome_of(!value_equal(field, constant));
+	case CEL_LESS:
+		return outcome_of(order < 0);
+	case CEL_LESS_OR_EQUAL:
+		return outcome_of(order <= 0);
+	case CEL_GREATER:
+		return outcome_of(order > 0);
+	case CEL_GREATER_OR_EQUAL:
+		return outcome_of(order >= 0);
+	case CEL_IN:
+		return outcome_of(list_has(constant, field));
+	case CEL_CONTAINS:
+		return contains(field, constant);
+	case CEL_TRUE:
+	case CEL_AND:
+	case CEL_OR:
+	case CEL_NOT:
+		break;
+	}
+	check(!"a comparison");
+	return CEL_IS_ERROR;
+}
+
+const struct value *cel_field_value(const struct cel_field *field, const struct cel_input *input)
+{
+	if (field->root == CEL_ID) {
+		return NULL;
+	}
+	const struct value *value = input->document;
+	for (uint32_t i = 0; value && i < field->parts_count; i++) {
+		value = value->kind == VALUE_OBJECT ? value_member(value, field->parts[i]) : NULL;
+	}
+	return value;
+}
+
+static enum cel_outcome evaluate_compare(
+	const struct cel_node *node, const struct cel_input *input)
+{
+	if (node->field.root == CEL_ID) {
+		const struct value id = value_string(input->id);
+		return input->id_is_unknown ? CEL_IS_ERROR
+					    : compare(node->kind, &id, node->constant);
+	}
+	const struct value *value = cel_field_value(&node->field, input);
+	return value ? compare(node->kind, value, node->constant) : CEL_IS_ERROR;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static enum cel_outcome evaluate_join(
+	const struct cel_node *node, enum cel_outcome decisive, const struct cel_input *input)
+{
+	enum cel_outcome outcome = opposite_of(decisive);
+	for (uint32_t i = 0; i < node->children_count; i++) {
+		enum cel_outcome child = cel_evaluate(node->children[i], input);
+		if (child == decisive) {
+			return decisive;
+		}
+		if (child == CEL_IS_ERROR) {
+			outcome = CEL_IS_ERROR;
+		}
+	}
+	return outcome;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_input *input)
+{
+	switch (node->kind) {
+	case CEL_TRUE:
+		return CEL_IS_TRUE;
+	case CEL_AND:
+		return evaluate_join(node, CEL_IS_FALSE, input);
+	case CEL_OR:
+		return evaluate_join(node, CEL_IS_TRUE, input);
+	case CEL_NOT:
+		return opposite_of(cel_evaluate(node->children[0], input));
+	case CEL_EQUAL:
+	case CEL_NOT_EQUAL:
+	case CEL_LESS:
+	case CEL_LESS_OR_EQUAL:
+	case CEL_GREATER:
+	case CEL_GREATER_OR_EQUAL:
+	case CEL_IN:
+	case CEL_CONTAINS:
+		break;
+	}
+	return evaluate_compare(node, input);
+}

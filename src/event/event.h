@@ -1,0 +1,49 @@
+/*
+ * event: one change on its way through the engine, immutable and counted; and who is interested in
+ * what. Owns: the bytes of its change, its document's tape and its encoding, all in one arena.
+ * Threads: made by one thread; after that any thread may read it, and its count is atomic.
+ * Errors: ERR_MEMORY.
+ * Invariant: an event never changes after it has been handed out.
+ */
+#ifndef EVENT_H
+#define EVENT_H
+
+#include "base.h"
+#include "model.h"
+#include "value.h"
+
+struct event {
+	_Atomic uint32_t holders;
+	struct arena arena;
+	uint64_t sequence; /* from 1, in the order of ingest */
+	int64_t received_us;
+	struct model_change change; /* as the source sent it; all bytes are the arena's */
+	enum model_operation operation;
+	struct bytes collection;      /* the user's, from the document */
+	struct bytes document_id;     /* empty where not known */
+	bool is_read;                 /* `document` and `encoded` have been made */
+	bool is_refused;              /* the document is not strict JSON: `document` is NULL */
+	const struct value *document; /* the flattened document as a tape */
+	struct bytes encoded;         /* StreamerEvent, ready for every stream */
+	/* The same without document_data, for peers that cannot take it whole; empty if never
+	 * needed. */
+	struct bytes encoded_bare;
+};
+
+/* An event with one holder and everything else zero. The maker fills it before handing it out. */
+enum err event_new(struct event **ret_event) MUST_CHECK;
+struct event *event_ref(struct event *event);
+void event_unref(struct event *event); /* NULL is fine; the last one frees */
+
+/*
+ * Who wants what: a counted table of (database, collection) pairs. Pairs that share a slot are
+ * wanted together, so the answer "yes" may be wrong, "no" never is.
+ */
+struct interest;
+enum err interest_new(uint64_t seed, struct interest **ret_interest) MUST_CHECK;
+void interest_free(struct interest *interest);
+void interest_add(struct interest *interest, struct bytes database, struct bytes collection);
+void interest_remove(struct interest *interest, struct bytes database, struct bytes collection);
+bool interest_has(const struct interest *interest, struct bytes database, struct bytes collection);
+
+#endif

@@ -1,0 +1,233 @@
+/*
+ * What the files of grpc share. A session is an nghttp2 session with the calls on it; a call
+ * outlives its HTTP/2 stream where messages or the end are still to be told, and a stream outlives
+ * its call where its last frames are still to be sent. nghttp2 knows a call only as its stream's
+ * user data, which is NULL as soon as the call is over, so that neither can dangle.
+ */
+#ifndef GRPC_PRIV_H
+#define GRPC_PRIV_H
+
+#include "grpc.h"
+
+#include <nghttp2/nghttp2.h>
+
+#define GRPC_PREFIX_BYTES 5                /* compressed flag and length before each message */
+#define GRPC_HEADER_LIST_BYTES_MAX 16384   /* a peer's headers, counted as HTTP/2 does */
+#define GRPC_TEXT_BYTES_MAX 1024           /* a status message that we send */
+#define GRPC_OUTPUT_BYTES_MAX (256 * 1024) /* written at a time */
+
+/* A header field for nghttp2, which copies both; needs string.h. */
+#define GRPC_FIELD(name, value)                                                                    \
+	{                                                                                          \
+		(uint8_t *)(name), (uint8_t *)(value), sizeof(name) - 1, strlen(value),            \
+			NGHTTP2_NV_FLAG_NONE                                                       \
+	}
+
+/* ---- headers and numbers (header.c, status.c)
+ * ---------------------------------------------------- */
+
+enum grpc_encoding { GRPC_IDENTITY, GRPC_GZIP, GRPC_UNKNOWN_ENCODING };
+
+/* The fields of one header block that matter to gRPC. Zeroed is valid for grpc_headers_reset. */
+struct grpc_headers {
+	size_t bytes; /* of all fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them */
+	uint32_t http_status;
+	bool is_too_large;
+	bool is_post;
+	bool is_grpc; /* content-type */
+	bool has_status;
+	bool has_bad_timeout;
+	enum grpc_encoding encoding;
+	enum grpc_status status;
+	int64_t timeout_us; /* -1: none */
+	struct buffer path;
+	struct buffer text; /* grpc-message, decoded */
+};
+
+void grpc_headers_reset(struct grpc_headers *headers); /* also frees */
+enum err grpc_headers_take(
+	struct grpc_headers *headers, struct bytes name, struct bytes value) MUST_CHECK;
+
+/* Behind `from`: what is no UTF-8 as a whole loses its bytes over 127 to '?'. */
+void grpc_text_mend(struct buffer *buffer, size_t from);
+/* Percent-encoding of grpc-message. Encoding wants UTF-8 and cuts long texts; decoding mends. */
+enum err grpc_text_encode(struct bytes text, struct buffer *buffer) MUST_CHECK;
+enum err grpc_text_decode(struct bytes text, struct buffer *buffer) MUST_CHECK;
+/* "100m" and the like. ERR_INVALID: not at most 8 digits and a unit. */
+enum err grpc_timeout_parse(struct bytes text, int64_t *ret_us) MUST_CHECK;
+void grpc_timeout_print(int64_t timeout_us, char text[24]);
+
+enum grpc_status grpc_status_of_number(struct bytes digits);
+enum grpc_status grpc_status_of_http(uint32_t http_status);
+enum grpc_status grpc_status_of_reset(uint32_t http2_error);
+
+/* ---- a call's bytes on their way out (send.c)
+ * ----------------------------------------------------- */
+
+/* Contiguous; bytes leave at `start` and come at `end`. Zeroed is empty and valid. */
+struct grpc_send {
+	char *data;
+	size_t start, end, capacity;
+	size_t peak;   /* most bytes since it was last empty */
+	unsigned calm; /* how often in a row it ran empty having been far too large */
+};
+
+void grpc_send_fini(struct grpc_send *send);
+size_t grpc_send_size(const struct grpc_send *send);
+/* Room for `size` bytes at data + end. */
+enum err grpc_send_reserve(struct grpc_send *send, size_t size) MUST_CHECK;
+void grpc_send_add(struct grpc_send *send, size_t size);
+/* `keep`: larger buffers are given back as soon as they are empty, others after a while. */
+void grpc_send_remove(struct grpc_send *send, size_t size, size_t keep);
+
+/* ---- call
+ * ----------------------------------------------------------------------------------------- */
+
+enum grpc_call_state {
+	CALL_OPEN,     /* we may send */
+	CALL_FINISHED, /* we send what is buffered and no more; a client still receives */
+	CALL_OVER,     /* nothing is sent or received, `ended` is due */
+};
+
+enum grpc_call_event {
+	EVENT_RECEIVE = 1,  /* go on with what came while paused */
+	EVENT_WRITABLE = 2, /* tell that there is room */
+	EVENT_ENDED = 4,    /* tell the end, and free the call */
+};
+
+struct grpc_call {
+	struct grpc_session *session;
+	struct grpc_call *next, *previous; /* on the session */
+	struct grpc_call *next_ready;      /* on the session's queue of events */
+	unsigned ready;                    /* of enum grpc_call_event; not 0: it is on that queue */
+
+	const struct grpc_call_events *events; /* NULL: refused before anybody owned it */
+	void *ctx;
+	enum grpc_call_state state;
+	int32_t stream_id;
+	bool stream_is_gone; /* nghttp2 has closed it */
+	int64_t deadline_us; /* INT64_MAX: none */
+
+	struct grpc_headers headers; /* of the block that is coming in */
+	bool has_started;            /* client: response headers are complete */
+	enum grpc_encoding encoding; /* of what is received */
+
+	struct buffer in; /* received and not delivered: what follows in_start */
+	size_t in_start;
+	size_t unconsumed; /* bytes that the stream's window has not been opened for yet */
+	bool paused;
+	bool peer_is_done; /* END_STREAM came */
+	bool told_half_close;
+
+	struct grpc_send send;
+	size_t placed; /* by grpc_call_begin, prefix included */
+	bool wants_room;
+	bool data_is_deferred; /* nghttp2 waits for nghttp2_session_resume_data */
+	bool sent_headers;
+	bool sent_end; /* handed to nghttp2, as sent_headers is */
+
+	enum grpc_status status;
+	struct buffer text;
+};
+
+enum err grpc_call_new(struct grpc_session *session, struct grpc_call **ret_call) MUST_CHECK;
+void grpc_call_free(struct grpc_call *call);
+bool grpc_call_hears(const struct grpc_call *call); /* whether it takes messages, paused or not */
+/* `ended` is queued; the stream goes its own way. The first end counts. */
+void grpc_call_over(struct grpc_call *call, enum grpc_status status, struct bytes text);
+/* The peer's mistake or a lack: a server finishes with that status, a client resets the stream. */
+void grpc_call_fail(struct grpc_call *call, enum grpc_status status, const char *text);
+/* As grpc_call_cancel; a server's deadline and session use it too. */
+void grpc_call_abort(struct grpc_call *call, enum grpc_status status, struct bytes text);
+/* An answer that is no gRPC at all, such as 415. */
+void grpc_call_refuse_http(struct grpc_call *call, const char *http_status);
+extern const nghttp2_data_provider grpc_call_provider;
+
+/* Bytes of the stream's DATA, and its end (message.c). */
+void grpc_receive(struct grpc_call *call, struct bytes bytes);
+void grpc_receive_end(struct grpc_call *call);
+void grpc_receive_more(struct grpc_call *call); /* after a pause */
+
+/* ---- session
+ * --------------------------------------------------------------------------------------- */
+
+struct grpc_session {
+	nghttp2_session *http;
+	bool is_server;
+	bool is_inside;  /* of one of our own functions: no need to ring on_output */
+	bool is_leaving; /* goaway was asked for */
+	enum err failed;
+	struct grpc_options options; /* with no zeros left */
+	grpc_accept_fn accept;
+	void *ctx;
+	loop_fn on_output;
+	void *on_output_ctx;
+	char *authority;     /* client */
+	const char *peer;    /* for the log; borrowed */
+	char complaint[160]; /* the peer's first mistake, for the log; empty: none */
+
+	struct grpc_call *calls;
+	size_t call_count;
+	struct grpc_call *ready_first, *ready_last;
+
+	struct grpc_send output;
+	int64_t now_us;
+	int64_t next_deadline_us; /* no call's deadline is before it */
+	int64_t resets_full_us;   /* when the allowance for resets will be whole again */
+};
+
+void grpc_session_ready(struct grpc_call *call, enum grpc_call_event event);
+void grpc_session_wake(struct grpc_session *session); /* there is something to send or to tell */
+/* An error of nghttp2 other than one of the call's: the session is broken. */
+void grpc_session_broken(struct grpc_session *session, int http_error);
+/* Counts the peer's mistake and keeps the first for the log. */
+void grpc_session_complain(struct grpc_session *session, const char *what);
+/* Ends all calls and tells them, without the peer. */
+void grpc_session_abandon(struct grpc_session *session, enum grpc_status status, const char *text);
+/* The peer asks and does not read the answers: it should not be read from for now. */
+bool grpc_session_is_choked(const struct grpc_session *session);
+void grpc_session_deadline(struct grpc_call *call, int64_t deadline_us);
+/* A stream is reset, by the peer or for its mistake: too many in too short a time end the session.
+ */
+void grpc_session_count_reset(struct grpc_session *session);
+
+extern const nghttp2_mem grpc_memory; /* base's allocator */
+
+/* ---- link: a session on a loop's connection (link.c)
+ * ------------------------------------------------ */
+
+/*
+ * Bytes go from the connection to the session as they come, and back at the end of the loop's turn.
+ * TLS would stand here, between loop_conn and session: `read` would decrypt, `flush` encrypt,
+ * nothing else change.
+ */
+struct grpc_link {
+	struct loop *loop;
+	struct loop_conn *conn;
+	struct loop_timer *timer;
+	struct grpc_session *session;
+	struct loop_deferred flush;
+	bool is_open;    /* the connection can be written to */
+	bool is_full;    /* the socket took less than all: `writable` will come */
+	bool is_paused;  /* not read from, because the peer does not read */
+	bool is_closing; /* our owner wants it closed */
+	bool is_closed;  /* loop_conn_close has been called */
+	bool has_logged;
+	enum err why;
+	void (*opened)(void *ctx);               /* may be NULL */
+	void (*closed)(void *ctx, enum err why); /* last; the link's memory is its owner's again */
+	void *ctx;
+};
+
+extern const struct loop_conn_events
+	grpc_link_events; /* for the link's connection, ctx is the link */
+/* Takes over `session`, freed on failure. The connection is to be set by the caller next. */
+enum err grpc_link_init(
+	struct grpc_link *link, struct loop *loop, struct grpc_session *session) MUST_CHECK;
+void grpc_link_fini(struct grpc_link *link);
+void grpc_link_close(struct grpc_link *link);
+
+/* nghttp2's callbacks (frames.c). */
+enum err grpc_frames_new(nghttp2_session_callbacks **ret_callbacks) MUST_CHECK;
+
+#endif

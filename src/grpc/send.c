@@ -1,0 +1,87 @@
+/*
+ * A contiguous queue of bytes. What stands in it is moved only when at least as many bytes have
+ * left, so a byte is moved about once; the price is a capacity of up to twice what is ever in it.
+ */
+#include "grpc_priv.h"
+
+#include <string.h>
+
+#define CAPACITY_LEAST 4096
+#define CALM_MOST 8
+
+void grpc_send_fini(struct grpc_send *send)
+{
+	mem_free(send->data);
+	*send = (struct grpc_send){0};
+}
+
+size_t grpc_send_size(const struct grpc_send *send)
+{
+	return send->end - send->start;
+}
+
+enum err grpc_send_reserve(struct grpc_send *send, size_t size)
+{
+	size_t used = grpc_send_size(send);
+	if (send->capacity - send->end >= size) {
+		return OK;
+	}
+	if (send->start >= used && send->capacity - used >= size) {
+		memmove(send->data, send->data + send->start, used);
+		send->start = 0;
+		send->end = used;
+		return OK;
+	}
+	if (size > SIZE_MAX / 4 - used) {
+		return ERR_MEMORY;
+	}
+	size_t capacity = send->capacity < CAPACITY_LEAST ? CAPACITY_LEAST : send->capacity;
+	if (used == 0 && size > 2 * capacity) {
+		capacity = size; /* one large message, gone with it */
+	}
+	while (capacity - used < size) {
+		capacity *= 2;
+	}
+	if (capacity == send->capacity) {
+		capacity *= 2; /* room enough, but moving the bytes now would be dear */
+	}
+	char *data = mem_alloc(capacity);
+	if (!data) {
+		return ERR_MEMORY;
+	}
+	if (used > 0) {
+		memcpy(data, send->data + send->start, used);
+	}
+	mem_free(send->data);
+	send->data = data;
+	send->capacity = capacity;
+	send->start = 0;
+	send->end = used;
+	return OK;
+}
+
+void grpc_send_add(struct grpc_send *send, size_t size)
+{
+	check(send->capacity - send->end >= size);
+	send->end += size;
+	if (grpc_send_size(send) > send->peak) {
+		send->peak = grpc_send_size(send);
+	}
+}
+
+void grpc_send_remove(struct grpc_send *send, size_t size, size_t keep)
+{
+	check(grpc_send_size(send) >= size);
+	send->start += size;
+	if (send->start < send->end) {
+		return;
+	}
+	bool is_calm = send->capacity > CAPACITY_LEAST && send->peak < send->capacity / 4;
+	send->calm = is_calm ? send->calm + 1 : 0;
+	send->start = 0;
+	send->end = 0;
+	send->peak = 0;
+	if (send->capacity > keep || send->calm > CALM_MOST) {
+		grpc_send_fini(send);
+	}
+}

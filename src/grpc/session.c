@@ -1,0 +1,508 @@
+/*
+ * The core without I/O. Events of calls are queued where they arise and told at the end of input,
+ * output and tick, when nghttp2 is not at work, so that an owner may do anything to any call in its
+ * callbacks but free the session. Messages are the exception: they are delivered as they come,
+ * borrowed from the input.
+ */
+#include "grpc_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_BYTES_MAX (4 * 1024 * 1024)
+#define SEND_BUFFER_BYTES (256 * 1024)
+#define WINDOW_BYTES (1024 * 1024)
+#define CALLS_MAX 100
+#define INPUT_SLICE_BYTES 16384 /* answers are taken out between slices */
+#define CONTROL_FRAMES_SOFT 64  /* waiting for a peer that does not read: it is not read from */
+#define CONTROL_FRAMES_HARD 8192
+#define RESETS_PER_SECOND 100
+#define RESETS_BURST 500
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+static void *http_alloc(size_t size, void *ctx)
+{
+	(void)ctx;
+	return mem_alloc(size ? size : 1);
+}
+
+static void http_free(void *pointer, void *ctx)
+{
+	(void)ctx;
+	mem_free(pointer);
+}
+
+static void *http_calloc(size_t count, size_t size, void *ctx)
+{
+	(void)ctx;
+	return mem_calloc(count ? count : 1, size ? size : 1);
+}
+
+static void *http_realloc(void *pointer, size_t size, void *ctx)
+{
+	(void)ctx;
+	return mem_realloc(pointer, size ? size : 1);
+}
+
+const nghttp2_mem grpc_memory = {NULL, http_alloc, http_free, http_calloc, http_realloc};
+
+/* ---- events ------------------------------------------------------------------------------ */
+
+void grpc_session_ready(struct grpc_call *call, enum grpc_call_event event)
+{
+	struct grpc_session *session = call->session;
+	if (call->ready == 0) {
+		call->next_ready = NULL;
+		if (session->ready_last) {
+			session->ready_last->next_ready = call;
+		} else {
+			session->ready_first = call;
+		}
+		session->ready_last = call;
+	}
+	call->ready |= event;
+}
+
+static void tell(struct grpc_call *call, unsigned ready)
+{
+	const struct grpc_call_events *events = call->events;
+	if (ready & EVENT_RECEIVE) {
+		grpc_receive_more(call);
+	}
+	if ((ready & EVENT_WRITABLE) && call->state == CALL_OPEN) {
+		call->wants_room = false;
+		if (events && events->writable) {
+			events->writable(call->ctx);
+		}
+	}
+	if (ready & EVENT_ENDED) {
+		if (events) {
+			events->ended(call->ctx, call->status, buffer_bytes(&call->text));
+		}
+		call->events = NULL;
+	}
+}
+
+/* Tells what is queued; returns whether there was anything. */
+static bool tell_all(struct grpc_session *session)
+{
+	bool any = session->ready_first != NULL;
+	while (session->ready_first) {
+		struct grpc_call *call = session->ready_first;
+		session->ready_first = call->next_ready;
+		if (!session->ready_first) {
+			session->ready_last = NULL;
+		}
+		unsigned ready = call->ready;
+		call->ready = 0;
+		tell(call, ready);
+		if (ready & EVENT_ENDED) {
+			grpc_call_free(call);
+		}
+	}
+	return any;
+}
+
+void grpc_session_wake(struct grpc_session *session)
+{
+	if (!session->is_inside && session->on_output) {
+		session->on_output(session->on_output_ctx);
+	}
+}
+
+void grpc_session_on_output(struct grpc_session *session, loop_fn fn, void *ctx)
+{
+	session->on_output = fn;
+	session->on_output_ctx = ctx;
+}
+
+void grpc_session_broken(struct grpc_session *session, int http_error)
+{
+	if (!session->failed) {
+		session->failed = http_error == NGHTTP2_ERR_NOMEM ? ERR_MEMORY : ERR_INTERNAL;
+	}
+}
+
+void grpc_session_complain(struct grpc_session *session, const char *what)
+{
+	metrics_add(session->options.metrics, METRIC_grpc_protocol_errors, 1);
+	if (session->complaint[0] == 0) {
+		(void)snprintf(session->complaint, sizeof session->complaint, "%s", what);
+	}
+}
+
+/* The peer asks for too much: what stands ready is still sent, GOAWAY behind it, and nothing is read. */
+static void calm_down(struct grpc_session *session, const char *what)
+{
+	if (session->failed) {
+		return;
+	}
+	grpc_session_complain(session, what);
+	(void)nghttp2_session_terminate_session(session->http, NGHTTP2_ENHANCE_YOUR_CALM);
+	session->failed = ERR_LIMIT;
+}
+
+/* Each reset pushes the time at which the allowance is whole again; it may lie a burst ahead. */
+void grpc_session_count_reset(struct grpc_session *session)
+{
+	const int64_t cost_us = 1000000 / RESETS_PER_SECOND;
+	if (!session->is_server) {
+		return;
+	}
+	if (session->resets_full_us < session->now_us) {
+		session->resets_full_us = session->now_us;
+	}
+	session->resets_full_us += cost_us;
+	if (session->resets_full_us - session->now_us > RESETS_BURST * cost_us) {
+		calm_down(session, "too many streams are reset");
+	}
+}
+
+/* ---- new, free --------------------------------------------------------------------------- */
+
+static int submit_settings(struct grpc_session *session)
+{
+	uint32_t window = session->options.window_bytes;
+	nghttp2_settings_entry entries[] = {
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GRPC_HEADER_LIST_BYTES_MAX},
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, session->options.calls_max},
+	};
+	if (!session->is_server) {
+		entries[2] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_ENABLE_PUSH, 0};
+	}
+	int error = nghttp2_submit_settings(session->http, NGHTTP2_FLAG_NONE, entries, 3);
+	if (!error && window > NGHTTP2_INITIAL_CONNECTION_WINDOW_SIZE) {
+		error = nghttp2_session_set_local_window_size(
+			session->http, NGHTTP2_FLAG_NONE, 0, (int32_t)window);
+	}
+	return error;
+}
+
+static int new_http(struct grpc_session *session, const nghttp2_session_callbacks *callbacks)
+{
+	nghttp2_option *option = NULL;
+	nghttp2_mem memory = grpc_memory;
+	int error = nghttp2_option_new(&option);
+	if (error) {
+		return error;
+	}
+	nghttp2_option_set_no_auto_window_update(option, 1);
+	nghttp2_option_set_no_closed_streams(option, 1);
+	/* Resets are counted by our clock instead (grpc_session_allows_reset). */
+	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
+	error = session->is_server
+		? nghttp2_session_server_new3(&session->http, callbacks, session, option, &memory)
+		: nghttp2_session_client_new3(&session->http, callbacks, session, option, &memory);
+	nghttp2_option_del(option);
+	return error;
+}
+
+static struct grpc_options complete(const struct grpc_options *options)
+{
+	struct grpc_options all = *options;
+	all.message_bytes_max = all.message_bytes_max ? all.message_bytes_max : MESSAGE_BYTES_MAX;
+	all.send_buffer_bytes = all.send_buffer_bytes ? all.send_buffer_bytes : SEND_BUFFER_BYTES;
+	all.window_bytes = all.window_bytes ? all.window_bytes : WINDOW_BYTES;
+	all.window_bytes = all.window_bytes > INT32_MAX ? INT32_MAX : all.window_bytes;
+	all.calls_max = all.calls_max ? all.calls_max : CALLS_MAX;
+	return all;
+}
+
+static enum err session_new(
+	const struct grpc_options *options, bool is_server, struct grpc_session **ret_session)
+{
+	nghttp2_session_callbacks *callbacks = NULL;
+	struct grpc_session *session = mem_calloc(1, sizeof *session);
+	if (!session) {
+		return ERR_MEMORY;
+	}
+	session->is_server = is_server;
+	session->options = complete(options);
+	session->peer = "";
+	session->next_deadline_us = INT64_MAX;
+	enum err err = grpc_frames_new(&callbacks);
+	if (err) {
+		mem_free(session);
+		return err;
+	}
+	int error = new_http(session, callbacks);
+	nghttp2_session_callbacks_del(callbacks);
+	if (!error) {
+		error = submit_settings(session);
+	}
+	if (error) {
+		grpc_session_free(session);
+		return error == NGHTTP2_ERR_NOMEM ? ERR_MEMORY : ERR_INTERNAL;
+	}
+	*ret_session = session;
+	return OK;
+}
+
+enum err grpc_session_new_server(const struct grpc_options *options, grpc_accept_fn accept,
+	void *ctx, struct grpc_session **ret_session)
+{
+	struct grpc_session *session = NULL;
+	enum err err = session_new(options, true, &session);
+	if (err) {
+		return err;
+	}
+	session->accept = accept;
+	session->ctx = ctx;
+	*ret_session = session;
+	return OK;
+}
+
+enum err grpc_session_new_client(const struct grpc_options *options, const char *authority,
+	struct grpc_session **ret_session)
+{
+	struct grpc_session *session = NULL;
+	enum err err = session_new(options, false, &session);
+	if (err) {
+		return err;
+	}
+	size_t size = strlen(authority) + 1;
+	session->authority = mem_alloc(size);
+	if (!session->authority) {
+		grpc_session_free(session);
+		return ERR_MEMORY;
+	}
+	memcpy(session->authority, authority, size);
+	*ret_session = session;
+	return OK;
+}
+
+void grpc_session_abandon(struct grpc_session *session, enum grpc_status status, const char *text)
+{
+	check(!session->is_inside);
+	session->is_inside = true;
+	session->failed = session->failed ? session->failed : ERR_CLOSED;
+	for (struct grpc_call *call = session->calls; call; call = call->next) {
+		grpc_call_over(call, status, bytes_of(text));
+	}
+	(void)tell_all(session);
+	session->is_inside = false;
+}
+
+void grpc_session_free(struct grpc_session *session)
+{
+	if (!session) {
+		return;
+	}
+	grpc_session_abandon(session, GRPC_UNAVAILABLE, "the connection is closed");
+	nghttp2_session_del(session->http);
+	grpc_send_fini(&session->output);
+	mem_free(session->authority);
+	mem_free(session);
+}
+
+/* ---- output ------------------------------------------------------------------------------ */
+
+/* Takes frames from nghttp2 until it has none or a write's worth stands ready. */
+static void pump(struct grpc_session *session)
+{
+	while (grpc_send_size(&session->output) < GRPC_OUTPUT_BYTES_MAX) {
+		if (session->failed == ERR_MEMORY) {
+			return;
+		}
+		const uint8_t *data = NULL;
+		ssize_t size = nghttp2_session_mem_send(session->http, &data);
+		if (size < 0) {
+			grpc_session_broken(session, (int)size);
+			return;
+		}
+		if (size == 0) {
+			return;
+		}
+		if (grpc_send_reserve(&session->output, (size_t)size)) {
+			grpc_session_broken(session, NGHTTP2_ERR_NOMEM);
+			return;
+		}
+		memcpy(session->output.data + session->output.end, data, (size_t)size);
+		grpc_send_add(&session->output, (size_t)size);
+	}
+}
+
+enum err grpc_session_output(struct grpc_session *session, struct bytes *ret_bytes)
+{
+	check(!session->is_inside);
+	session->is_inside = true;
+	do {
+		pump(session);
+	} while (tell_all(session) && grpc_send_size(&session->output) < GRPC_OUTPUT_BYTES_MAX);
+	session->is_inside = false;
+	size_t size = grpc_send_size(&session->output);
+	if (size == 0 && session->failed) {
+		return session->failed;
+	}
+	*ret_bytes =
+		(struct bytes){size ? session->output.data + session->output.start : NULL, size};
+	return OK;
+}
+
+void grpc_session_sent(struct grpc_session *session, size_t bytes)
+{
+	metrics_add(session->options.metrics, METRIC_grpc_bytes_out, (int64_t)bytes);
+	grpc_send_remove(&session->output, bytes, 4 * GRPC_OUTPUT_BYTES_MAX);
+}
+
+/* ---- input ------------------------------------------------------------------------------- */
+
+static void input_slice(struct grpc_session *session, const char *data, size_t size)
+{
+	ssize_t used = nghttp2_session_mem_recv(session->http, (const uint8_t *)data, size);
+	if (used == NGHTTP2_ERR_FLOODED) {
+		calm_down(session, "the peer floods us");
+	} else if (used == NGHTTP2_ERR_NOMEM || session->failed == ERR_MEMORY) {
+		grpc_session_broken(session, NGHTTP2_ERR_NOMEM);
+	} else if (used < 0) {
+		grpc_session_complain(session, nghttp2_strerror((int)used));
+		session->failed = ERR_CORRUPT;
+	}
+	if (nghttp2_session_get_outbound_queue_size(session->http) > CONTROL_FRAMES_HARD) {
+		calm_down(session, "the peer asks and does not read the answers");
+	}
+}
+
+enum err grpc_session_input(struct grpc_session *session, struct bytes bytes, int64_t now_us)
+{
+	check(!session->is_inside);
+	session->is_inside = true;
+	session->now_us = now_us;
+	metrics_add(session->options.metrics, METRIC_grpc_bytes_in, (int64_t)bytes.size);
+	for (size_t at = 0; at < bytes.size && !session->failed;) {
+		size_t size = bytes.size - at;
+		size = size < INPUT_SLICE_BYTES ? size : INPUT_SLICE_BYTES;
+		input_slice(session, bytes.data + at, size);
+		at += size;
+		if (!session->failed) {
+			pump(session);
+		}
+	}
+	(void)tell_all(session);
+	session->is_inside = false;
+	return session->failed;
+}
+
+bool grpc_session_is_choked(const struct grpc_session *session)
+{
+	return grpc_send_size(&session->output) >= GRPC_OUTPUT_BYTES_MAX &&
+		nghttp2_session_get_outbound_queue_size(session->http) > CONTROL_FRAMES_SOFT;
+}
+
+bool grpc_session_is_done(const struct grpc_session *session)
+{
+	if (grpc_send_size(&session->output) > 0) {
+		return false;
+	}
+	return session->failed ||
+		(!session->calls && !nghttp2_session_want_read(session->http) &&
+			!nghttp2_session_want_write(session->http));
+}
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+void grpc_session_deadline(struct grpc_call *call, int64_t deadline_us)
+{
+	struct grpc_session *session = call->session;
+	call->deadline_us = deadline_us;
+	if (deadline_us < session->next_deadline_us) {
+		session->next_deadline_us = deadline_us;
+	}
+}
+
+int64_t grpc_session_tick(struct grpc_session *session, int64_t now_us)
+{
+	check(!session->is_inside);
+	session->is_inside = true;
+	session->now_us = now_us;
+	if (now_us >= session->next_deadline_us) {
+		int64_t next = INT64_MAX;
+		for (struct grpc_call *call = session->calls; call; call = call->next) {
+			if (call->deadline_us <= now_us &&
+				!(session->is_server && call->sent_end)) {
+				grpc_call_abort(call, GRPC_DEADLINE_EXCEEDED,
+					bytes_of("deadline exceeded"));
+			} else if (call->deadline_us > now_us && call->deadline_us < next) {
+				next = call->deadline_us;
+			}
+		}
+		session->next_deadline_us = next;
+	}
+	(void)tell_all(session);
+	session->is_inside = false;
+	return session->next_deadline_us;
+}
+
+/* ---- calls and the end ------------------------------------------------------------------- */
+
+void grpc_session_goaway(struct grpc_session *session)
+{
+	if (session->is_leaving || session->failed) {
+		return;
+	}
+	session->is_leaving = true;
+	int error = nghttp2_submit_goaway(session->http, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(session->http), NGHTTP2_NO_ERROR, NULL, 0);
+	if (error) {
+		grpc_session_broken(session, error);
+	}
+	grpc_session_wake(session);
+}
+
+/* The timeout is told by the time of the last input or tick. */
+static int32_t submit_request(struct grpc_call *call, const char *method, int64_t deadline_us)
+{
+	struct grpc_session *session = call->session;
+	char timeout[24] = "";
+	bool has_deadline = deadline_us != INT64_MAX;
+	if (has_deadline) {
+		grpc_timeout_print(deadline_us - session->now_us, timeout);
+	}
+	const nghttp2_nv fields[] = {
+		GRPC_FIELD(":method", "POST"),
+		GRPC_FIELD(":scheme", "http"),
+		GRPC_FIELD(":path", method),
+		GRPC_FIELD(":authority", session->authority),
+		GRPC_FIELD("te", "trailers"),
+		GRPC_FIELD("content-type", "application/grpc"),
+		GRPC_FIELD("user-agent", "streamer/" STREAMER_VERSION_TEXT),
+		GRPC_FIELD("grpc-accept-encoding", "identity,gzip"),
+		GRPC_FIELD("grpc-timeout", timeout),
+	};
+	size_t count = sizeof fields / sizeof fields[0] - (has_deadline ? 0 : 1);
+	return nghttp2_submit_request(
+		session->http, NULL, fields, count, &grpc_call_provider, call);
+}
+
+enum err grpc_session_call(struct grpc_session *session, const char *method, int64_t deadline_us,
+	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call)
+{
+	struct grpc_call *call = NULL;
+	if (session->is_server || method[0] != '/') {
+		return ERR_INVALID;
+	}
+	if (session->failed || session->is_leaving ||
+		!nghttp2_session_check_request_allowed(session->http)) {
+		return ERR_UNAVAILABLE;
+	}
+	enum err err = grpc_call_new(session, &call);
+	if (err) {
+		return err;
+	}
+	grpc_call_set_ctx(call, events, ctx);
+	int32_t stream_id = submit_request(call, method, deadline_us);
+	if (stream_id < 0) {
+		grpc_call_free(call);
+		return stream_id == NGHTTP2_ERR_NOMEM ? ERR_MEMORY : ERR_UNAVAILABLE;
+	}
+	call->stream_id = stream_id;
+	call->sent_headers = true;
+	if (deadline_us != INT64_MAX) {
+		grpc_session_deadline(call, deadline_us);
+	}
+	*ret_call = call;
+	grpc_session_wake(session);
+	return OK;
+}

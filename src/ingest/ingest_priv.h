@@ -1,0 +1,116 @@
+/*
+ * What the files of ingest share: the parts of an ingest, and the table of functions that a source
+ * is. A source hands each message to ingest_take and does what the state says afterwards.
+ */
+#ifndef INGEST_PRIV_H
+#define INGEST_PRIV_H
+
+#include "ingest.h"
+
+/* ---- markers of events that have not been routed yet (markers.c) ------------------------------ */
+
+struct ingest_marker_entry {
+	uint64_t sequence;  /* the marker holds once all events up to this one are routed */
+	struct buffer text; /* its memory is kept for the next marker in this place */
+};
+
+/* A queue in rising order of sequences. Zeroed is empty and valid. */
+struct ingest_markers {
+	struct ingest_marker_entry *entries; /* a ring */
+	size_t capacity, first, count;       /* capacity: a power of two, or 0 */
+	uint64_t routed_sequence;
+	struct buffer routed; /* the newest marker all of whose events have been routed */
+	struct buffer next;   /* prepared; empty: there is none */
+};
+
+void ingest_markers_fini(struct ingest_markers *markers);
+/* Copies the marker, so that the commit that may follow cannot fail. */
+enum err ingest_markers_prepare(struct ingest_markers *markers, struct bytes marker) MUST_CHECK;
+/* The prepared marker stands behind the event of this sequence. */
+void ingest_markers_commit(struct ingest_markers *markers, uint64_t sequence);
+void ingest_markers_routed(struct ingest_markers *markers, uint64_t sequence);
+/* Where to resume. Before any marker is routed: the oldest one whose event the sink has. */
+struct bytes ingest_markers_resume(const struct ingest_markers *markers);
+/* The source does not take `refused`: ask for all that it keeps, or if that was it, for nothing. */
+enum err ingest_markers_refuse(struct ingest_markers *markers, struct bytes refused) MUST_CHECK;
+
+/* ---- repeats (repeats.c) ---------------------------------------------------------------------- */
+
+/* The newest (T, I) of each backend and the event ids seen there. Zeroed is empty and valid. */
+struct ingest_repeats {
+	struct map backends;
+	uint64_t seed;
+};
+
+void ingest_repeats_fini(struct ingest_repeats *repeats);
+bool ingest_repeats_has(const struct ingest_repeats *repeats, const struct model_change *change);
+/* Makes room, so that the commit that may follow cannot fail. */
+enum err ingest_repeats_prepare(
+	struct ingest_repeats *repeats, const struct model_change *change) MUST_CHECK;
+void ingest_repeats_commit(struct ingest_repeats *repeats, const struct model_change *change);
+
+/* ---- sources ---------------------------------------------------------------------------------- */
+
+struct ingest_source_table {
+	/* Makes the source's own part, ingest->source; nothing is opened. */
+	enum err (*make)(struct ingest *ingest);
+	void (*free)(struct ingest *ingest); /* only when nothing is open */
+	/* Opens and leaves IDLE. An error leaves it IDLE. */
+	enum err (*start)(struct ingest *ingest);
+	/* The state has become HELD: no ingest_take until `go_on`. */
+	void (*hold)(struct ingest *ingest);
+	/* In HELD, and what was set aside is gone: leaves HELD. */
+	void (*go_on)(struct ingest *ingest);
+	/* One message could not be taken for a lack: gives up in the source's own way. */
+	void (*give_up)(struct ingest *ingest, const char *why);
+	/* The state has become STOPPED: closes all, then calls ingest_is_closed once. */
+	void (*stop)(struct ingest *ingest);
+};
+extern const struct ingest_source_table ingest_puller_source;
+extern const struct ingest_source_table ingest_ndjson_source;
+
+/* ---- ingest ----------------------------------------------------------------------------------- */
+
+struct ingest {
+	struct loop *loop;
+	struct ingest_options options;
+	char *address; /* options.address */
+	struct ingest_sink sink;
+	const struct ingest_source_table *table;
+	void *source; /* of the table's own kind */
+	_Atomic int state;
+	_Atomic int64_t lag_ms;
+	uint64_t sequence;   /* of the newest event that the sink took */
+	struct event *aside; /* HELD, or WAITING after it: the one that the sink had no room for */
+	struct ingest_markers markers;
+	struct ingest_repeats repeats;
+	struct arena scratch; /* of one change */
+	char failure[300];
+
+	struct loop_waker *later; /* tells, in a turn of its own, what is due: */
+	bool change_is_due;
+	bool stopped_is_due;
+	loop_fn stopped;
+	void *stopped_ctx;
+};
+
+/* The only way to another state: checks that the move is legal, logs it, and tells `changed`. */
+void ingest_goto(struct ingest *ingest, enum ingest_state next);
+/* FAILED, with the text for ingest_failure. */
+void ingest_fail(struct ingest *ingest, const char *format, ...) PRINTF_LIKE(2, 3);
+void ingest_is_closed(struct ingest *ingest);
+/*
+ * One message of the source, borrowed. OK: taken, which a repeat and a change that goes to nobody
+ * are too. ERR_FULL: set aside, the state is HELD. Others: a lack; nothing of it was taken.
+ */
+enum err ingest_take(
+	struct ingest *ingest, const struct model_source_message *message) MUST_CHECK;
+
+/*
+ * The event of a change that is no repeat, or NULL where it goes to nobody; `info` then says why if
+ * the change cannot be (transform.c). Errors: a lack.
+ */
+enum err ingest_transform(struct ingest *ingest, const struct model_change *change,
+	struct err_info *info, struct event **ret_event) MUST_CHECK;
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * remote: StreamerService at both ends: the server puts a local stream on a gRPC call, the client
+ * puts a gRPC call behind something that looks like a local stream. Owns: the server its
+ * connections and their calls; the client its connection. Threads: each on its loop's thread.
+ * Errors: a gateway's mistake is an answer where the protocol has one, else it ends that gateway's
+ * call. Invariant: answers and acknowledgements overtake deliveries; deliveries keep their order.
+ */
+#ifndef REMOTE_H
+#define REMOTE_H
+
+#include "base.h"
+#include "grpc.h"
+#include "loop.h"
+#include "metrics.h"
+#include "model.h"
+#include "stream.h"
+#include "wire.h"
+
+/* ---- server
+ * -------------------------------------------------------------------------------------- */
+
+/*
+ * The engine behind a server, called on the loop's thread. What it has to say comes through the
+ * stream. `open` gives the consumer's end of a stream and a handle for the rest; `wake` is called
+ * when there is something to peek. After `close`, which ends the consumer's end too, neither is
+ * used again.
+ */
+struct remote_engine {
+	enum err (*open)(void *ctx, const char *peer, stream_wake_fn wake, void *wake_ctx,
+		struct stream **ret_stream, void **ret_handle);
+	void (*subscribe)(void *handle, const struct model_subscription *subscription);
+	void (*answer)(
+		void *handle, const struct model_answer *answer); /* refused before it got there */
+	void (*unsubscribe)(void *handle, struct bytes id);
+	void (*heartbeat)(void *handle, int64_t timestamp_ms);
+	void (*close)(void *handle);
+	void *ctx;
+};
+
+struct remote_server_options {
+	struct wire_limits wire;
+	uint32_t message_bytes_max;  /* in */
+	uint32_t delivery_bytes_max; /* out: a larger one goes without its document, or in parts by
+					ids */
+	uint32_t calls_max;          /* per connection */
+	uint32_t connections_max;
+	const struct log *log;
+	struct metrics *metrics;
+};
+
+struct remote_server;
+enum err remote_server_new(struct loop *loop, const struct remote_server_options *options,
+	const struct remote_engine *engine, struct remote_server **ret_server) MUST_CHECK;
+void remote_server_adopt(struct remote_server *server, int socket); /* serves it, or closes it */
+size_t remote_server_connections(const struct remote_server *server);
+/* GOAWAY to everybody; connections close as their calls end. */
+void remote_server_drain(struct remote_server *server);
+/* Closes what is left; `closed` in a later turn, once, when nothing is open; then free. */
+void remote_server_close(struct remote_server *server, loop_fn closed, void *ctx);
+void remote_server_free(struct remote_server *server);
+
+/* ---- client
+ * -------------------------------------------------------------------------------------- */
+
+struct remote_client_options {
+	const char *address;
+	uint32_t message_bytes_max;
+	size_t pause_bytes;   /* queued on the stream: stop reading; resumed by remote_client_resume
+			       */
+	int64_t heartbeat_us; /* between heartbeats */
+	int64_t activity_us;  /* without any message: dead */
+	const struct log *log;
+	struct metrics *metrics;
+};
+
+/*
+ * One connection, no reconnecting. It is the producer of `stream`: STATE, answers, deliveries
+ * (whose events carry only `encoded`), and at the end of the connection a FINISH with the reason.
+ */
+struct remote_client;
+enum err remote_client_open(struct loop *loop, const struct remote_client_options *options,
+	struct stream *stream, struct remote_client **ret_client) MUST_CHECK;
+/* Ids must not be empty. ERR_CLOSED when the connection is gone. */
+enum err remote_client_subscribe(
+	struct remote_client *client, const struct model_subscription *subscription) MUST_CHECK;
+enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id) MUST_CHECK;
+void remote_client_resume(struct remote_client *client); /* the consumer has made room */
+/* Closes the connection; `closed` in a later turn, once; the client is gone when it returns. */
+void remote_client_close(struct remote_client *client, loop_fn closed, void *ctx);
+
+#endif

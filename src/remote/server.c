@@ -1,0 +1,424 @@
+/*
+ * One session per call: requests go to the engine as they come, items leave when the call has room.
+ * A flush is deferred to the end of the loop's turn, so that what a turn queues leaves in one
+ * write.
+ */
+#include "remote.h"
+
+#include <stdio.h>
+
+/* Requests are read before they are answered, so scratch memory is kept for one message at a time.
+ */
+struct session {
+	struct remote_server *server;
+	struct session *next, *previous;
+	struct grpc_call *call; /* NULL once it has ended */
+	struct stream *stream;
+	void *handle;
+	struct loop_deferred flush;
+	struct arena arena;
+	struct buffer scratch; /* an answer, encoded */
+	size_t split_at; /* bytes of the head delivery's ids that have left in earlier parts */
+	bool is_over;    /* the end has been sent */
+};
+
+struct connection {
+	struct connection *next, *previous;
+	struct remote_server *server;
+	struct grpc_server_conn *conn;
+};
+
+struct remote_server {
+	struct loop *loop;
+	struct remote_server_options options;
+	struct remote_engine engine;
+	struct connection *connections;
+	struct session *sessions;
+	size_t connections_count;
+	bool draining;
+	bool closing;
+	loop_fn closed;
+	void *closed_ctx;
+};
+
+/* ---- out
+ * ----------------------------------------------------------------------------------------- */
+
+static enum err send_delivery_part(struct session *session, struct bytes run, struct bytes event)
+{
+	char *place = NULL;
+	enum err err =
+		grpc_call_begin(session->call, wire_delivery_size(run.size, event.size), &place);
+	if (err == OK) {
+		wire_delivery_write(run, event, place);
+		grpc_call_commit(session->call);
+	}
+	return err;
+}
+
+/* As many whole ids from the front of the run as fit beside the event, at least one. */
+static struct bytes part_of_run(struct bytes run, size_t event_size, size_t most)
+{
+	struct bytes rest = run;
+	struct bytes id;
+	size_t size = 0;
+	while (wire_id_next(&rest, &id)) {
+		size_t with = run.size - rest.size;
+		if (size > 0 && wire_delivery_size(with, event_size) > most) {
+			break;
+		}
+		size = with;
+	}
+	return (struct bytes){run.data, size};
+}
+
+static enum err send_delivery(struct session *session, const struct stream_item *item)
+{
+	struct remote_server *server = session->server;
+	size_t most = server->options.delivery_bytes_max;
+	struct bytes event = item->event->encoded;
+	struct bytes run = {item->run.data + session->split_at, item->run.size - session->split_at};
+	struct bytes first = part_of_run(run, event.size, 0);
+	if (item->event->encoded_bare.size > 0 &&
+		wire_delivery_size(first.size, event.size) > most) {
+		event = item->event->encoded_bare;
+		if (session->split_at == 0) {
+			metrics_add(server->options.metrics, METRIC_deliveries_without_data, 1);
+		}
+	}
+	while (run.size > 0) {
+		struct bytes part = run;
+		if (wire_delivery_size(run.size, event.size) > most) {
+			part = part_of_run(run, event.size, most);
+		}
+		enum err err = send_delivery_part(session, part, event);
+		if (err != OK) {
+			return err;
+		}
+		session->split_at += part.size;
+		run.data += part.size;
+		run.size -= part.size;
+	}
+	session->split_at = 0;
+	return OK;
+}
+
+static enum err send_item(struct session *session, const struct stream_item *item)
+{
+	session->scratch.size = 0;
+	enum err err = OK;
+	switch (item->kind) {
+	case STREAM_DELIVERY:
+		return send_delivery(session, item);
+	case STREAM_ANSWER:
+		err = wire_answer_encode(&session->scratch, &item->answer);
+		break;
+	case STREAM_ACK:
+		err = wire_heartbeat_ack_encode(&session->scratch, item->timestamp_ms);
+		break;
+	case STREAM_STATE:
+	case STREAM_END:
+		return OK;
+	}
+	return err == OK ? grpc_call_send(session->call, buffer_bytes(&session->scratch)) : err;
+}
+
+/* A stream that ended because its gateway does not read cannot end in order: what is stuck is
+ * dropped. */
+static void end_call(struct session *session, enum err why, struct bytes text)
+{
+	char words[192];
+	(void)snprintf(words, sizeof(words), "%.*s", BYTES_FORMAT(text));
+	session->is_over = true;
+	if (why == ERR_LIMIT && grpc_call_unsent(session->call) > 0) {
+		grpc_call_cancel(session->call, GRPC_RESOURCE_EXHAUSTED, words);
+	} else {
+		grpc_call_finish(session->call, grpc_status_of(why), words);
+	}
+}
+
+static void flush(void *ctx)
+{
+	struct session *session = ctx;
+	struct stream_item item;
+	while (session->call && !session->is_over && stream_peek(session->stream, &item) == OK) {
+		if (item.kind == STREAM_END) {
+			end_call(session, item.why, item.text);
+			stream_pop(session->stream);
+			return;
+		}
+		enum err err = send_item(session, &item);
+		if (err == ERR_FULL) {
+			return; /* the call's `writable` comes back here */
+		}
+		if (err != OK) {
+			end_call(session, err, bytes_of(err_text(err)));
+			return;
+		}
+		stream_pop(session->stream);
+	}
+}
+
+static void on_wake(void *ctx)
+{
+	struct session *session = ctx;
+	loop_defer(session->server->loop, &session->flush);
+}
+
+/* ---- in
+ * ------------------------------------------------------------------------------------------ */
+
+static void on_subscribe(struct session *session, struct model_subscription *subscription,
+	const struct err_info *refusal)
+{
+	struct remote_server *server = session->server;
+	char made_up[MODEL_UUID_SIZE];
+	if (subscription->id.size == 0) {
+		model_uuid_print(loop_random(server->loop), loop_random(server->loop), made_up);
+		subscription->id = bytes_of(made_up);
+	}
+	if (refusal->code == OK) {
+		server->engine.subscribe(session->handle, subscription);
+		return;
+	}
+	char text[320];
+	(void)snprintf(text, sizeof(text), "failed to compile filters: %s", refusal->text);
+	const struct model_answer answer = {.id = subscription->id,
+		.refusal = refusal->code == ERR_LIMIT ? MODEL_REFUSED_LIMIT : MODEL_REFUSED_FILTER,
+		.text = bytes_of(text)};
+	server->engine.answer(session->handle, &answer);
+}
+
+static void on_message(void *ctx, struct bytes bytes)
+{
+	struct session *session = ctx;
+	struct remote_server *server = session->server;
+	struct wire_gateway_message message;
+	struct err_info refusal = {0};
+	if (session->is_over) {
+		return;
+	}
+	arena_reset(&session->arena);
+	enum err err = wire_gateway_message_parse(
+		bytes, &server->options.wire, &session->arena, &message, &refusal);
+	if (err != OK) {
+		log_write(server->options.log, loop_wall_us(server->loop), LOG_WARNING,
+			"remote: message of %zu bytes refused: %s, gateway=%s", bytes.size,
+			err_text(err), grpc_call_peer(session->call));
+		session->is_over = true;
+		grpc_call_finish(session->call,
+			err == ERR_CORRUPT ? GRPC_INTERNAL : grpc_status_of(err),
+			"the message is no valid GatewayMessage");
+		return;
+	}
+	switch (message.kind) {
+	case WIRE_GATEWAY_SUBSCRIBE:
+		on_subscribe(session, &message.subscription, &refusal);
+		break;
+	case WIRE_GATEWAY_UNSUBSCRIBE:
+		server->engine.unsubscribe(session->handle, message.unsubscribe_id);
+		break;
+	case WIRE_GATEWAY_HEARTBEAT:
+		server->engine.heartbeat(session->handle, message.heartbeat_timestamp_ms);
+		break;
+	case WIRE_GATEWAY_NOTHING:
+		break;
+	}
+}
+
+static void on_half_closed(void *ctx)
+{
+	struct session *session = ctx;
+	if (!session->is_over) {
+		session->is_over = true;
+		grpc_call_finish(session->call, GRPC_OK, "");
+	}
+}
+
+static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
+{
+	struct session *session = ctx;
+	struct remote_server *server = session->server;
+	log_write(server->options.log, loop_wall_us(server->loop), LOG_INFO,
+		"remote: stream closed, gateway=%s status=%s %.*s", grpc_call_peer(session->call),
+		grpc_status_name(status), BYTES_FORMAT(text));
+	session->call = NULL;
+	loop_undefer(server->loop, &session->flush);
+	server->engine.close(session->handle);
+	if (session->previous) {
+		session->previous->next = session->next;
+	} else {
+		server->sessions = session->next;
+	}
+	if (session->next) {
+		session->next->previous = session->previous;
+	}
+	arena_fini(&session->arena);
+	buffer_fini(&session->scratch);
+	mem_free(session);
+}
+
+static const struct grpc_call_events session_events = {
+	.message = on_message,
+	.half_closed = on_half_closed,
+	.writable = flush,
+	.ended = on_ended,
+};
+
+static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes method)
+{
+	struct remote_server *server = ctx;
+	if (!bytes_equal(method, bytes_of(WIRE_STREAMER_STREAM))) {
+		return GRPC_UNIMPLEMENTED;
+	}
+	if (server->draining) {
+		return GRPC_UNAVAILABLE;
+	}
+	struct session *session = mem_calloc(1, sizeof(*session));
+	if (!session) {
+		return GRPC_RESOURCE_EXHAUSTED;
+	}
+	session->server = server;
+	session->call = call;
+	session->flush.fn = flush;
+	session->flush.ctx = session;
+	enum err err = server->engine.open(server->engine.ctx, grpc_call_peer(call), on_wake,
+		session, &session->stream, &session->handle);
+	if (err != OK) {
+		mem_free(session);
+		return grpc_status_of(err);
+	}
+	session->next = server->sessions;
+	if (session->next) {
+		session->next->previous = session;
+	}
+	server->sessions = session;
+	grpc_call_set_ctx(call, &session_events, session);
+	log_write(server->options.log, loop_wall_us(server->loop), LOG_INFO,
+		"remote: stream opened, gateway=%s", grpc_call_peer(call));
+	return GRPC_OK;
+}
+
+/* ---- connections
+ * --------------------------------------------------------------------------------- */
+
+static void on_nothing_open(void *ctx)
+{
+	struct remote_server *server = ctx;
+	server->closed(server->closed_ctx);
+}
+
+static void on_conn_closed(void *ctx, struct grpc_server_conn *conn)
+{
+	struct connection *connection = ctx;
+	struct remote_server *server = connection->server;
+	(void)conn;
+	if (connection->previous) {
+		connection->previous->next = connection->next;
+	} else {
+		server->connections = connection->next;
+	}
+	if (connection->next) {
+		connection->next->previous = connection->previous;
+	}
+	mem_free(connection);
+	server->connections_count--;
+	if (server->closing && server->connections_count == 0) {
+		on_nothing_open(server);
+	}
+}
+
+static enum grpc_status on_conn_call(void *ctx, struct grpc_call *call, struct bytes method)
+{
+	struct connection *connection = ctx;
+	return on_call(connection->server, call, method);
+}
+
+void remote_server_adopt(struct remote_server *server, int socket)
+{
+	const struct remote_server_options *options = &server->options;
+	struct connection *connection = NULL;
+	if (server->closing || server->connections_count >= options->connections_max) {
+		log_write(options->log, loop_wall_us(server->loop), LOG_WARNING,
+			"remote: connection refused: connections_max is %u",
+			options->connections_max);
+	} else {
+		connection = mem_calloc(1, sizeof(*connection));
+	}
+	if (!connection) {
+		loop_socket_close(server->loop, socket);
+		return;
+	}
+	connection->server = server;
+	const struct grpc_options grpc = {.message_bytes_max = options->message_bytes_max,
+		.calls_max = options->calls_max,
+		.log = options->log,
+		.metrics = options->metrics};
+	if (grpc_server_conn_open(server->loop, socket, &grpc, on_conn_call, on_conn_closed,
+		    connection, &connection->conn) != OK) {
+		mem_free(connection);
+		return;
+	}
+	connection->next = server->connections;
+	if (connection->next) {
+		connection->next->previous = connection;
+	}
+	server->connections = connection;
+	server->connections_count++;
+}
+
+size_t remote_server_connections(const struct remote_server *server)
+{
+	return server->connections_count;
+}
+
+void remote_server_drain(struct remote_server *server)
+{
+	server->draining = true;
+	struct connection *next = NULL;
+	for (struct connection *connection = server->connections; connection; connection = next) {
+		next = connection->next;
+		grpc_server_conn_drain(connection->conn);
+	}
+}
+
+void remote_server_close(struct remote_server *server, loop_fn closed, void *ctx)
+{
+	server->draining = true;
+	server->closing = true;
+	server->closed = closed;
+	server->closed_ctx = ctx;
+	if (server->connections_count == 0) {
+		if (loop_post(server->loop, on_nothing_open, server) != OK) {
+			on_nothing_open(server);
+		}
+		return;
+	}
+	struct connection *next = NULL;
+	for (struct connection *connection = server->connections; connection; connection = next) {
+		next = connection->next;
+		grpc_server_conn_close(connection->conn);
+	}
+}
+
+enum err remote_server_new(struct loop *loop, const struct remote_server_options *options,
+	const struct remote_engine *engine, struct remote_server **ret_server)
+{
+	struct remote_server *server = mem_calloc(1, sizeof(*server));
+	if (!server) {
+		return ERR_MEMORY;
+	}
+	server->loop = loop;
+	server->options = *options;
+	server->engine = *engine;
+	*ret_server = server;
+	return OK;
+}
+
+void remote_server_free(struct remote_server *server)
+{
+	if (server) {
+		check(server->connections_count == 0);
+		mem_free(server);
+	}
+}

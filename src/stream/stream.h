@@ -1,0 +1,93 @@
+/*
+ * stream: one consumer's bounded queue of deliveries, answers and acknowledgements.
+ * Owns: its queue, and a reference to each event in it; it is shared by its two ends and counted.
+ * Threads: one producer (a worker, or a client's thread) and one consumer, which may be another
+ * thread; no lock: a chain of segments that one end fills and the other empties. Errors: ERR_LIMIT
+ * (the stream has ended because its consumer is too slow), ERR_CLOSED, ERR_MEMORY. Invariant: what
+ * was pushed is popped in order, answers and acknowledgements ahead of deliveries; END is popped
+ * exactly once, last, and nothing queued behind or before it comes after it.
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include "base.h"
+#include "event.h"
+#include "metrics.h"
+#include "model.h"
+
+struct stream;
+
+struct stream_limits {
+	size_t hard_bytes; /* queued bytes that end the stream at once */
+	size_t soft_bytes; /* queued bytes that end it when they have been exceeded for soft_us */
+	int64_t soft_us;
+};
+
+enum stream_item_kind {
+	STREAM_DELIVERY,
+	STREAM_ANSWER, /* to a subscribe */
+	STREAM_ACK,    /* to a heartbeat */
+	STREAM_STATE,  /* the connection behind a remote stream */
+	STREAM_END,
+};
+
+enum stream_state { STREAM_CONNECTED, STREAM_RECONNECTING };
+
+/* A view of the item at the head; valid until stream_pop. */
+struct stream_item {
+	enum stream_item_kind kind;
+	struct event *event; /* DELIVERY */
+	struct bytes run;    /* DELIVERY: the ids, encoded */
+	uint32_t ids_count;
+	struct model_answer answer; /* ANSWER */
+	int64_t timestamp_ms;       /* ACK: echoed */
+	enum stream_state state;    /* STATE */
+	enum err why;               /* END: OK when its consumer or the engine closed it */
+	struct bytes text;          /* END: for people */
+};
+
+/*
+ * `wake` is called by the producer when something was queued and the consumer may be waiting. On
+ * the producer's thread; it must be cheap and must not call the stream. The stream starts with two
+ * holders.
+ */
+typedef void (*stream_wake_fn)(void *ctx);
+enum err stream_new(const struct stream_limits *limits, struct metrics *metrics,
+	stream_wake_fn wake, void *ctx, struct stream **ret_stream) MUST_CHECK;
+/* Both ends call it once; after the producer's, `wake` is not called any more. */
+void stream_unref(struct stream *stream);
+
+/* ---- the producer's end
+ * -------------------------------------------------------------------------- */
+
+/* One event with the runs of ids that it is for: their bytes are copied, the event is referenced.
+ */
+enum err stream_push_delivery(struct stream *stream, struct event *event, const struct bytes *runs,
+	size_t runs_count, uint32_t ids_count, int64_t now_us) MUST_CHECK;
+enum err stream_push_answer(
+	struct stream *stream, const struct model_answer *answer, int64_t now_us) MUST_CHECK;
+enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t now_us) MUST_CHECK;
+enum err stream_push_state(struct stream *stream, enum stream_state state) MUST_CHECK;
+/* Ends the stream: the consumer gets END ahead of anything queued. Later pushes are ERR_CLOSED. */
+void stream_end(struct stream *stream, enum err why, const char *text);
+/* Ends it behind what is queued: how a shutdown drains. */
+void stream_finish(struct stream *stream, enum err why, const char *text);
+/* Ends it if the soft limit has been exceeded for too long; to be called now and then. ERR_LIMIT.
+ */
+enum err stream_tick(struct stream *stream, int64_t now_us) MUST_CHECK;
+bool stream_has_ended(const struct stream *stream); /* no more can be pushed */
+
+/* Figures for whoever ends a stream or reports on it. Either end; snapshots. */
+size_t stream_queued_bytes(const struct stream *stream);
+uint64_t stream_queued_count(const struct stream *stream);
+
+/* ---- the consumer's end
+ * -------------------------------------------------------------------------- */
+
+enum err stream_peek(
+	struct stream *stream, struct stream_item *ret_item) MUST_CHECK; /* ERR_EMPTY */
+void stream_pop(struct stream *stream); /* the item that was peeked last */
+/* The consumer wants no more: what is queued is dropped, pushes are ERR_CLOSED from now on. */
+void stream_close(struct stream *stream);
+
+#endif

@@ -1,0 +1,33 @@
+/* What the files of stream share: the chain of records. */
+#ifndef STREAM_PRIV_H
+#define STREAM_PRIV_H
+
+#include "stream.h"
+
+/* One queued item. Its bytes (`run`, or an answer's id, text and hint) follow it. */
+struct record {
+	uint32_t size; /* with everything that follows, a multiple of 16 */
+	uint32_t kind; /* enum stream_item_kind */
+	struct event *event;
+	int64_t figure; /* ACK: timestamp; STATE: the state; ANSWER: the refusal */
+	uint32_t count; /* DELIVERY: ids; ANSWER: which filter */
+	uint32_t sizes[3];
+};
+
+struct segment;
+struct chain {
+	struct segment *head;              /* emptier's */
+	size_t taken;                      /* emptier's: bytes of `head` that are behind it */
+	_Alignas(64) struct segment *tail; /* filler's */
+};
+
+enum err chain_init(struct chain *chain) MUST_CHECK;
+void chain_fini(struct chain *chain); /* events in it are the caller's to let go */
+/* Filler: a record of `size` bytes, zeroed but for its size; NULL on lack. Commit publishes it. */
+struct record *chain_begin(struct chain *chain, size_t size) MUST_CHECK;
+void chain_commit(struct chain *chain, const struct record *record);
+/* Emptier: the oldest record, NULL if there is none; it stays until it is dropped. */
+struct record *chain_first(struct chain *chain);
+void chain_drop_first(struct chain *chain, const struct record *record);
+
+#endif

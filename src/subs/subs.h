@@ -1,0 +1,52 @@
+/*
+ * subs: the subscription manager: which ids of which streams stand behind which query.
+ * Owns: subscriptions and, through match, the queries that they need; a stream is an opaque handle.
+ * Threads: one, the worker's.
+ * Errors: a refused subscribe is an answer, not an error; ERR_NOT_FOUND for an unknown id.
+ * Invariant: an id is unique within its stream; each subscription stands in exactly one run.
+ */
+#ifndef SUBS_H
+#define SUBS_H
+
+#include "base.h"
+#include "match.h"
+#include "metrics.h"
+#include "model.h"
+
+struct subs;
+struct subs_stream;
+
+struct subs_limits {
+	uint32_t id_bytes_max;
+	size_t per_stream_max;
+	size_t total_max;
+};
+
+enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match *match,
+	struct metrics *metrics, struct subs **ret_subs) MUST_CHECK;
+void subs_free(struct subs *subs); /* after its streams */
+
+/* `handle` is what the runs of this stream's subscriptions will name. */
+enum err subs_stream_new(
+	struct subs *subs, void *handle, struct subs_stream **ret_stream) MUST_CHECK;
+void subs_stream_free(struct subs *subs, struct subs_stream *stream); /* with its subscriptions */
+size_t subs_stream_count(const struct subs_stream *stream);
+
+/*
+ * Always gives an answer: accepted, or refused and why. The id must not be empty. The answer's id
+ * is borrowed from the subscription; its text is valid until the next call.
+ */
+void subs_add(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, struct model_answer *ret_answer);
+enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id) MUST_CHECK;
+
+/* One stream's ids behind one query, encoded as they go out. */
+struct subs_run {
+	void *handle;
+	struct bytes ids;
+	uint32_t count;
+};
+/* The runs of a query that was hit: walk with *cursor from 0; false at the end. */
+bool subs_next_run(const struct match_query *query, size_t *cursor, struct subs_run *ret_run);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * wire: bytes to structs and back: both protocols, and changes as lines of JSON.
+ * Owns: nothing; parsed structs are views of the bytes given, or live in the arena given.
+ * Threads: pure functions.
+ * Errors: ERR_CORRUPT (with text where a person sent it), ERR_LIMIT (depth, size), ERR_MEMORY.
+ * Invariant: the only module that knows field numbers; strings it lets through are UTF-8.
+ */
+#ifndef WIRE_H
+#define WIRE_H
+
+#include "base.h"
+#include "event.h"
+#include "metrics.h"
+#include "model.h"
+#include "value.h"
+
+#define WIRE_PULLER_SUBSCRIBE "/syntrix.puller.v1.PullerService/Subscribe"
+#define WIRE_STREAMER_STREAM "/syntrix.streamer.v1.StreamerService/Stream"
+
+/* ---- the source's side
+ * --------------------------------------------------------------------------- */
+
+/* Puller SubscribeRequest. */
+struct wire_puller_request {
+	struct bytes consumer_id;
+	struct bytes after;
+	bool coalesce;
+};
+enum err wire_puller_request_encode(
+	struct buffer *buffer, const struct wire_puller_request *request) MUST_CHECK;
+enum err wire_puller_request_parse(
+	struct bytes bytes, struct wire_puller_request *ret_request) MUST_CHECK;
+
+/* PullerEvent: views of `bytes`. */
+enum err wire_source_message_parse(
+	struct bytes bytes, struct model_source_message *ret_message) MUST_CHECK;
+enum err wire_source_message_encode(
+	struct buffer *buffer, const struct model_source_message *message) MUST_CHECK;
+
+/*
+ * A change as a line of JSON: the ChangeEvent with the proto's field names and `full_doc` as an
+ * object
+ * (`update_desc` too, `cluster_time` as {"t","i"}), plus `progress`; or the short form
+ * {"op","database","collection","id","data"}, for which what is missing is made up from `ordinal`
+ * (the line's number, from 1) and `now_ms`. Strings live in `arena`, `full_document` is JSON text.
+ */
+enum err wire_change_line_parse(struct bytes line, uint64_t ordinal, int64_t now_ms,
+	struct arena *arena, struct model_source_message *ret_message,
+	struct err_info *info) MUST_CHECK;
+
+/* ---- events
+ * -------------------------------------------------------------------------------------- */
+
+struct wire_event_options {
+	uint32_t json_depth_max;
+	bool read; /* read the document and encode the event at once: somebody is interested */
+	int64_t received_us; /* wall clock */
+	uint64_t sequence;
+};
+
+/* What one scan of a full document's top level tells, before anybody decides to read it. */
+struct wire_document_head {
+	bool is_object;
+	struct bytes collection; /* escapes undone, in the arena if there were any */
+	struct bytes data;       /* text of `data`, empty if missing or null */
+	struct bytes version, updated_at, created_at; /* text of each, empty if missing */
+	bool deleted;
+};
+enum err wire_document_head_scan(
+	struct bytes document, struct arena *arena, struct wire_document_head *ret_head) MUST_CHECK;
+
+/*
+ * Makes the event of a change: copies its bytes, sets collection, document id and operation, and
+ * reads it if told to. A document that is not strict JSON gives an event with is_refused (and what
+ * could be read of collection and id). `info` (may be NULL) says why a document was refused.
+ */
+enum err wire_event_make(const struct model_change *change, enum model_operation operation,
+	const struct wire_document_head *head, const struct wire_event_options *options,
+	struct err_info *info, struct event **ret_event) MUST_CHECK;
+
+/*
+ * A read and encoded copy of an event that was made unread, for whoever needs it later than ingest
+ * thought. Private to the caller's thread; the shared event stays as it is.
+ */
+enum err wire_event_read(
+	const struct event *event, uint32_t json_depth_max, struct event **ret_event) MUST_CHECK;
+
+/* ---- the gateways' side
+ * ---------------------------------------------------------------------------- */
+
+enum wire_gateway_kind {
+	WIRE_GATEWAY_NOTHING, /* no payload, or one that we do not know: ignored */
+	WIRE_GATEWAY_SUBSCRIBE,
+	WIRE_GATEWAY_UNSUBSCRIBE,
+	WIRE_GATEWAY_HEARTBEAT,
+};
+
+struct wire_gateway_message {
+	enum wire_gateway_kind kind;
+	struct model_subscription subscription; /* SUBSCRIBE; everything in the arena */
+	struct bytes unsubscribe_id;            /* UNSUBSCRIBE */
+	struct bytes gateway_id;                /* HEARTBEAT */
+	int64_t heartbeat_timestamp_ms;         /* HEARTBEAT */
+};
+
+struct wire_limits {
+	uint32_t filters_max;
+	uint32_t filter_list_max;
+	uint32_t filter_depth_max;
+};
+
+/*
+ * A subscribe whose filters exceed a limit is not corrupt: it parses, with `*ret_refusal` set (else
+ * it is zero: code OK), so that it can be answered. ERR_CORRUPT ends the stream.
+ */
+enum err wire_gateway_message_parse(struct bytes bytes, const struct wire_limits *limits,
+	struct arena *arena, struct wire_gateway_message *ret_message,
+	struct err_info *ret_refusal) MUST_CHECK;
+enum err wire_subscribe_encode(
+	struct buffer *buffer, const struct model_subscription *subscription) MUST_CHECK;
+enum err wire_unsubscribe_encode(struct buffer *buffer, struct bytes id) MUST_CHECK;
+enum err wire_heartbeat_encode(
+	struct buffer *buffer, struct bytes gateway_id, int64_t timestamp_ms) MUST_CHECK;
+
+/* One subscription id as it stands in an EventDelivery; ids one behind the other are a run. */
+size_t wire_id_size(struct bytes id);
+size_t wire_id_write(struct bytes id, char *place); /* wire_id_size bytes */
+/* Walks a run: the next id and the run behind it; false at its end. */
+bool wire_id_next(struct bytes *run, struct bytes *ret_id);
+
+/* A StreamerMessage with one delivery: a run of ids and an encoded event, spliced. */
+size_t wire_delivery_size(size_t run_size, size_t event_size);
+void wire_delivery_write(struct bytes run, struct bytes event, char *place);
+
+enum err wire_answer_encode(struct buffer *buffer, const struct model_answer *answer) MUST_CHECK;
+enum err wire_heartbeat_ack_encode(struct buffer *buffer, int64_t timestamp_ms) MUST_CHECK;
+
+enum wire_streamer_kind {
+	WIRE_STREAMER_NOTHING,
+	WIRE_STREAMER_DELIVERY,
+	WIRE_STREAMER_HEARTBEAT_ACK,
+	WIRE_STREAMER_ANSWER,
+};
+struct wire_streamer_message {
+	enum wire_streamer_kind kind;
+	struct bytes
+		run; /* DELIVERY: the ids, as a run. They need not stand together on the wire */
+	struct bytes event; /* DELIVERY: the StreamerEvent's bytes, for wire_delivery_parse */
+	int64_t heartbeat_timestamp_ms;
+	struct model_answer answer;
+};
+enum err wire_streamer_message_parse(struct bytes bytes, struct arena *arena,
+	struct wire_streamer_message *ret_message) MUST_CHECK;
+enum err wire_delivery_parse(struct bytes event, struct model_delivery *ret_delivery) MUST_CHECK;
+
+#endif

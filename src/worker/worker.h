@@ -1,0 +1,76 @@
+/*
+ * worker: one engine: takes events from its ring, matches them, and queues them on its streams.
+ * Owns: its index, its subscriptions, its streams' producing ends, its gateway connections.
+ * Threads: its loop's, but for worker_push (the ingest thread), worker_adopt, worker_attach (any)
+ * and the two atomics worker_routed and worker_streams. Errors: ERR_FULL from worker_push; lack of
+ * memory ends the streams that missed something, and says so. Invariant: events are routed in the
+ * order of the ring, each exactly once.
+ */
+#ifndef WORKER_H
+#define WORKER_H
+
+#include "base.h"
+#include "event.h"
+#include "loop.h"
+#include "metrics.h"
+#include "model.h"
+#include "remote.h"
+#include "stream.h"
+#include "subs.h"
+
+struct worker_options {
+	uint32_t number; /* for the log, from 0 */
+	size_t ring_events;
+	uint32_t json_depth_max;
+	struct stream_limits stream;
+	struct subs_limits subs;
+	struct remote_server_options remote;
+	struct interest *interest;
+	loop_fn routed; /* after each batch, and when the ring has room again; on the worker's
+			   thread */
+	void *ctx;
+	const struct log *log;
+	struct metrics *metrics;
+};
+
+struct worker;
+enum err worker_new(struct loop *loop, const struct worker_options *options,
+	struct worker **ret_worker) MUST_CHECK;
+void worker_free(struct worker *worker); /* after `closed` */
+
+/* The ring takes a reference. ERR_FULL: none was taken; `routed` will be called when there is room.
+ */
+enum err worker_push(struct worker *worker, struct event *event) MUST_CHECK;
+size_t worker_room(const struct worker *worker);     /* of the ring, as the ingest thread sees it */
+uint64_t worker_routed(const struct worker *worker); /* sequence of the newest routed event */
+
+/* A gateway's connection for this worker. Closed if the worker is closing. */
+void worker_adopt(struct worker *worker, int socket);
+
+/* ---- local streams
+ * ------------------------------------------------------------------------------- */
+
+/*
+ * The producing end of a stream that somebody else consumes. Requests are carried out on the
+ * worker's thread; the caller there must be on it. `worker_attach` keeps the stream until
+ * worker_detach, which gives up the producer's end.
+ */
+struct worker_stream;
+enum err worker_attach(
+	struct worker *worker, struct stream *stream, struct worker_stream **ret_stream) MUST_CHECK;
+void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription);
+void worker_answer(struct worker_stream *stream, const struct model_answer *answer);
+void worker_unsubscribe(struct worker_stream *stream, struct bytes id);
+void worker_heartbeat(struct worker_stream *stream, int64_t timestamp_ms);
+void worker_detach(struct worker_stream *stream);
+
+/* ---- the end
+ * ------------------------------------------------------------------------------------- */
+
+/* Every stream is finished behind what it has queued; connections close when they have sent it. */
+void worker_drain(struct worker *worker);
+bool worker_is_drained(const struct worker *worker); /* no stream has anything queued */
+/* Ends what is left; `closed` in a later turn, once. */
+void worker_close(struct worker *worker, loop_fn closed, void *ctx);
+
+#endif
