@@ -1,7 +1,7 @@
 /*
- * An arena is a list of blocks; only the newest is filled further. Blocks double in size up to a limit,
- * so their number stays small; a piece that would waste much of a block gets one of its own, which is
- * put behind the newest.
+ * An arena is a list of blocks; only the newest is filled further. Blocks double in size up to a
+ * limit, so their number stays small; a piece that would waste much of a block gets one of its own,
+ * which is put behind the newest.
  */
 #include "base.h"
 

@@ -1,6 +1,6 @@
 /*
- * Borrowed runs of bytes. An empty run may have NULL data, which never reaches libc: memcmp and others
- * forbid it even for size 0.
+ * Borrowed runs of bytes. An empty run may have NULL data, which never reaches libc: memcmp and
+ * others forbid it even for size 0.
  */
 #include "base.h"
 
@@ -37,8 +37,9 @@ static bool continues(unsigned char byte)
 }
 
 /*
- * Bytes of the well-formed sequence of two to four bytes at `at`, 0 if there is none (Unicode, table 3-7):
- * the second byte's range excludes overlong forms, surrogates and what lies over U+10FFFF.
+ * Bytes of the well-formed sequence of two to four bytes at `at`, 0 if there is none (Unicode,
+ * table 3-7): the second byte's range excludes overlong forms, surrogates and what lies over
+ * U+10FFFF.
  */
 static size_t sequence_size(const unsigned char *at, size_t left)
 {

@@ -1,6 +1,6 @@
 /*
- * Errors as codes, their texts, and the one place where the program ends itself: a check that failed.
- * The texts come from the list that makes the codes, so the two cannot drift apart.
+ * Errors as codes, their texts, and the one place where the program ends itself: a check that
+ * failed. The texts come from the list that makes the codes, so the two cannot drift apart.
  */
 #include "base.h"
 

@@ -1,8 +1,9 @@
 /*
- * Linear probing at a load of at most one half, in one table or, while it grows, in two. New items go to
- * the new table; each insertion moves a few slots of the old one, in order. Old slots below `old_moved`
- * count as removed without being touched, so probing still runs through them. In the new table removal
- * shifts later items back; the old one takes no new items and goes away soon, so there a mark will do.
+ * Linear probing at a load of at most one half, in one table or, while it grows, in two. New items
+ * go to the new table; each insertion moves a few slots of the old one, in order. Old slots below
+ * `old_moved` count as removed without being touched, so probing still runs through them. In the
+ * new table removal shifts later items back; the old one takes no new items and goes away soon, so
+ * there a mark will do.
  */
 #include "base.h"
 

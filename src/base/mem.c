@@ -1,6 +1,6 @@
 /*
- * Every allocation of the process goes through one hook, so that tests can fail each in turn. The hook is
- * the only variable of this module; it is set before there is a second thread.
+ * Every allocation of the process goes through one hook, so that tests can fail each in turn. The
+ * hook is the only variable of this module; it is set before there is a second thread.
  */
 #include "base.h"
 

@@ -1,7 +1,8 @@
 /*
- * `pushed` and `popped` only grow; an item's slot is its number modulo the capacity. Each side writes its
- * own counter with release and reads the other's with acquire, and only when what it remembers of it is
- * not enough. Padding keeps the two sides on different cache lines wherever the allocator puts them.
+ * `pushed` and `popped` only grow; an item's slot is its number modulo the capacity. Each side
+ * writes its own counter with release and reads the other's with acquire, and only when what it
+ * remembers of it is not enough. Padding keeps the two sides on different cache lines wherever the
+ * allocator puts them.
  */
 #include "base.h"
 

@@ -61,8 +61,7 @@ static const char *overload_of(enum cel_kind kind)
 	return NULL; /* takes everything */
 }
 
-static enum err check_kinds(
-	enum cel_kind kind, const struct value *constant, struct err_info *info)
+static enum err check_kinds(enum cel_kind kind, const struct value *constant, struct err_info *info)
 {
 	const char *overload = overload_of(kind);
 	bool is_list = constant->kind == VALUE_LIST;
@@ -156,7 +155,7 @@ enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_f
 	check(kind >= CEL_EQUAL && kind <= CEL_CONTAINS);
 	check(field->root == CEL_DOCUMENT ? field->parts_count > 0 : field->parts_count == 0);
 	if (field->parts_count > CEL_PARTS_MAX) {
-		return err_set(info, ERR_LIMIT, 0,
+		return err_set(info, ERR_INVALID, 0,
 			"a field has more than %d parts; no document is that deep", CEL_PARTS_MAX);
 	}
 	enum err err = check_kinds(kind, constant, info);

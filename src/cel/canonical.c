@@ -238,8 +238,7 @@ static enum err normalise_compare(struct arena *arena, const struct cel_node *no
 
 static int order_nodes_sort(const void *a, const void *b)
 {
-	return order_nodes(
-		*(const struct cel_node *const *)a, *(const struct cel_node *const *)b);
+	return order_nodes(*(const struct cel_node *const *)a, *(const struct cel_node *const *)b);
 }
 
 /* Children under construction; `decided` is a child that alone decides the join. */

@@ -2,7 +2,7 @@
  * cel: conditions over a document: a tree, built by its callers, and its evaluation.
  * Owns: nothing; a tree lives in the arena that it was built in.
  * Threads: pure functions; a tree is immutable once built.
- * Errors: ERR_MEMORY, ERR_INVALID (a combination that can never work, with text).
+ * Errors: ERR_MEMORY, ERR_LIMIT (depth), ERR_INVALID (what can never work, with text).
  * Invariant: evaluation gives true, false or an error; `&&` and `||` absorb errors as CEL does.
  *
  * The language itself (parser, checker, functions) comes to this module; filters need only its
@@ -43,7 +43,7 @@ struct cel_field {
 
 /*
  * Limits that bound recursion and memory: of a tree's depth (cel_join refuses more with ERR_LIMIT),
- * and of a field's parts (cel_compare refuses more with ERR_LIMIT and text).
+ * and of a field's parts (cel_compare refuses more).
  */
 #define CEL_DEPTH_MAX 64
 #define CEL_PARTS_MAX 256
@@ -61,9 +61,9 @@ struct cel_node {
 /*
  * Builders copy what they are given into `arena`; cel_join keeps the children themselves.
  * cel_compare refuses with ERR_INVALID and text: an order against a list or an object (against
- * a boolean or null it is fine for CEL); `in` without a list; NaN, infinities, a value of no kind.
- * A number of the constant that is a whole double or an unsigned integer becomes an int where that
- * is the same for every value.
+ * a boolean or null it is fine for CEL); `in` without a list; NaN, infinities, a value of no kind;
+ * a field of too many parts. A number of the constant that is a whole double or an unsigned integer
+ * becomes an int where that is the same for every value.
  */
 enum err cel_true(struct arena *arena, const struct cel_node **ret_node) MUST_CHECK;
 enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
@@ -91,15 +91,15 @@ bool cel_field_equal(const struct cel_field *a, const struct cel_field *b);
  * the size that the copy needs; with less room, or no `memory`, they set nothing. `memory` is as
  * malloc aligns it; it must not move.
  */
-size_t cel_pack(const struct cel_node *node, void *memory, size_t room,
-	const struct cel_node **ret_node);
-size_t cel_pack_field(const struct cel_field *field, void *memory, size_t room,
-	struct cel_field *ret_field);
+size_t cel_pack(
+	const struct cel_node *node, void *memory, size_t room, const struct cel_node **ret_node);
+size_t cel_pack_field(
+	const struct cel_field *field, void *memory, size_t room, struct cel_field *ret_field);
 
 /* What a condition is evaluated over. */
 struct cel_input {
 	const struct value
-		*document; /* the flattened document, an OBJECT; NULL: every field is missing */
+		*document;  /* the flattened document, an OBJECT; NULL: every field is missing */
 	struct bytes id;    /* the document id */
 	bool id_is_unknown; /* there is one, but nobody knows it: every use of `_id` is an error */
 };

@@ -64,15 +64,14 @@ static enum cel_outcome compare(
 	case CEL_IN:
 		return outcome_of(list_has(constant, field));
 	case CEL_CONTAINS:
-		return contains(field, constant);
 	case CEL_TRUE:
 	case CEL_AND:
 	case CEL_OR:
 	case CEL_NOT:
 		break;
 	}
-	check(!"a comparison");
-	return CEL_IS_ERROR;
+	check(kind == CEL_CONTAINS);
+	return contains(field, constant);
 }
 
 const struct value *cel_field_value(const struct cel_field *field, const struct cel_input *input)
@@ -87,8 +86,7 @@ const struct value *cel_field_value(const struct cel_field *field, const struct 
 	return value;
 }
 
-static enum cel_outcome evaluate_compare(
-	const struct cel_node *node, const struct cel_input *input)
+static enum cel_outcome evaluate_compare(const struct cel_node *node, const struct cel_input *input)
 {
 	if (node->field.root == CEL_ID) {
 		const struct value id = value_string(input->id);

@@ -29,8 +29,7 @@ static void *pack_bytes(struct pack *pack, const void *bytes, size_t size)
 
 static struct cel_field pack_field(struct pack *pack, const struct cel_field *field)
 {
-	struct bytes *parts =
-		pack_bytes(pack, field->parts, field->parts_count * sizeof(*parts));
+	struct bytes *parts = pack_bytes(pack, field->parts, field->parts_count * sizeof(*parts));
 	for (uint32_t i = 0; i < field->parts_count; i++) {
 		const char *text = pack_bytes(pack, field->parts[i].data, field->parts[i].size);
 		if (parts) {
@@ -59,8 +58,8 @@ static const struct value *pack_value(struct pack *pack, const struct value *val
 static const struct cel_node *pack_node(struct pack *pack, const struct cel_node *node)
 {
 	struct cel_node *copy = pack_bytes(pack, node, sizeof(*node));
-	const struct cel_node **children = pack_bytes(
-		pack, node->children, node->children_count * sizeof(const void *));
+	const struct cel_node **children =
+		pack_bytes(pack, node->children, node->children_count * sizeof(const void *));
 	for (uint32_t i = 0; i < node->children_count; i++) {
 		const struct cel_node *child = pack_node(pack, node->children[i]);
 		if (children) {
@@ -77,8 +76,8 @@ static const struct cel_node *pack_node(struct pack *pack, const struct cel_node
 	return copy;
 }
 
-size_t cel_pack(const struct cel_node *node, void *memory, size_t room,
-	const struct cel_node **ret_node)
+size_t cel_pack(
+	const struct cel_node *node, void *memory, size_t room, const struct cel_node **ret_node)
 {
 	struct pack pack = {memory, memory ? room : 0, 0};
 	const struct cel_node *copy = pack_node(&pack, node);

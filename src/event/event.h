@@ -10,7 +10,8 @@
 
 #include "base.h"
 #include "model.h"
-#include "value.h"
+
+struct value;
 
 struct event {
 	_Atomic uint32_t holders;

@@ -240,6 +240,7 @@ void grpc_call_pause(struct grpc_call *call, bool paused)
 /* ---- sending ----------------------------------------------------------------------------- */
 
 /* nghttp2 asks how much there is for the next DATA frame; send_data in frames.c copies it. */
+/* NOLINTNEXTLINE(readability-function-size): nghttp2 gives the parameters */
 static ssize_t read_data(nghttp2_session *http, int32_t stream_id, uint8_t *place, size_t size_max,
 	uint32_t *flags, nghttp2_data_source *source, void *ctx)
 {

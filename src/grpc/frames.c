@@ -36,6 +36,7 @@ static int begin_headers(nghttp2_session *http, const nghttp2_frame *frame, void
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): nghttp2 gives the parameters */
 static int take_header(nghttp2_session *http, const nghttp2_frame *frame, const uint8_t *name,
 	size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags, void *ctx)
 {

@@ -35,7 +35,7 @@
 	X(GRPC_UNAUTHENTICATED, 16, "UNAUTHENTICATED")
 
 enum grpc_status {
-#define X(name, number, text) name = number,
+#define X(name, number, text) name = (number),
 	GRPC_STATUS_LIST(X)
 #undef X
 };
@@ -99,8 +99,7 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_status status, const cha
  * later turn. */
 void grpc_call_cancel(struct grpc_call *call, enum grpc_status status, const char *text);
 
-/* ---- server ------------------------------------------------------------------------------------
- */
+/* ---- server ---------------------------------------------------------------------------------- */
 
 /*
  * Called for each call: find the method and answer OK after grpc_call_set_ctx, or a status that
@@ -122,8 +121,7 @@ void grpc_server_conn_drain(struct grpc_server_conn *conn);
 void grpc_server_conn_close(
 	struct grpc_server_conn *conn); /* at once; calls end CANCELLED, then `closed` */
 
-/* ---- client ------------------------------------------------------------------------------------
- */
+/* ---- client ---------------------------------------------------------------------------------- */
 
 /* One connection, no reconnecting. */
 struct grpc_client;
@@ -139,8 +137,7 @@ enum err grpc_client_call(struct grpc_client *client, const char *method, int64_
 	const struct grpc_call_events *events, void *ctx, struct grpc_call **ret_call) MUST_CHECK;
 void grpc_client_close(struct grpc_client *client); /* calls end CANCELLED, then `closed` */
 
-/* ---- the core, for tests, fuzzing and other transports
- * ------------------------------------------- */
+/* ---- the core, for tests, fuzzing and other transports --------------------------------------- */
 
 struct grpc_session;
 enum err grpc_session_new_server(const struct grpc_options *options, grpc_accept_fn accept,

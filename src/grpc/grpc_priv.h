@@ -11,10 +11,10 @@
 
 #include <nghttp2/nghttp2.h>
 
-#define GRPC_PREFIX_BYTES 5                /* compressed flag and length before each message */
-#define GRPC_HEADER_LIST_BYTES_MAX 16384   /* a peer's headers, counted as HTTP/2 does */
-#define GRPC_TEXT_BYTES_MAX 1024           /* a status message that we send */
-#define GRPC_OUTPUT_BYTES_MAX (256 * 1024) /* written at a time */
+#define GRPC_PREFIX_BYTES 5              /* compressed flag and length before each message */
+#define GRPC_HEADER_LIST_BYTES_MAX 16384 /* a peer's headers, counted as HTTP/2 does */
+#define GRPC_TEXT_BYTES_MAX 1024         /* a status message that we send */
+#define GRPC_OUTPUT_BYTES_MAX ((size_t)256 * 1024) /* written at a time */
 
 /* A header field for nghttp2, which copies both; needs string.h. */
 #define GRPC_FIELD(name, value)                                                                    \
@@ -23,8 +23,7 @@
 			NGHTTP2_NV_FLAG_NONE                                                       \
 	}
 
-/* ---- headers and numbers (header.c, status.c)
- * ---------------------------------------------------- */
+/* ---- headers and numbers (header.c, status.c) ------------------------------------------------ */
 
 enum grpc_encoding { GRPC_IDENTITY, GRPC_GZIP, GRPC_UNKNOWN_ENCODING };
 
@@ -61,8 +60,7 @@ enum grpc_status grpc_status_of_number(struct bytes digits);
 enum grpc_status grpc_status_of_http(uint32_t http_status);
 enum grpc_status grpc_status_of_reset(uint32_t http2_error);
 
-/* ---- a call's bytes on their way out (send.c)
- * ----------------------------------------------------- */
+/* ---- a call's bytes on their way out (send.c) ------------------------------------------------ */
 
 /* Contiguous; bytes leave at `start` and come at `end`. Zeroed is empty and valid. */
 struct grpc_send {
@@ -80,8 +78,7 @@ void grpc_send_add(struct grpc_send *send, size_t size);
 /* `keep`: larger buffers are given back as soon as they are empty, others after a while. */
 void grpc_send_remove(struct grpc_send *send, size_t size, size_t keep);
 
-/* ---- call
- * ----------------------------------------------------------------------------------------- */
+/* ---- call ------------------------------------------------------------------------------------ */
 
 enum grpc_call_state {
 	CALL_OPEN,     /* we may send */
@@ -148,8 +145,7 @@ void grpc_receive(struct grpc_call *call, struct bytes bytes);
 void grpc_receive_end(struct grpc_call *call);
 void grpc_receive_more(struct grpc_call *call); /* after a pause */
 
-/* ---- session
- * --------------------------------------------------------------------------------------- */
+/* ---- session --------------------------------------------------------------------------------- */
 
 struct grpc_session {
 	nghttp2_session *http;
@@ -193,8 +189,7 @@ void grpc_session_count_reset(struct grpc_session *session);
 
 extern const nghttp2_mem grpc_memory; /* base's allocator */
 
-/* ---- link: a session on a loop's connection (link.c)
- * ------------------------------------------------ */
+/* ---- link: a session on a loop's connection (link.c) ----------------------------------------- */
 
 /*
  * Bytes go from the connection to the session as they come, and back at the end of the loop's turn.

@@ -26,6 +26,7 @@ static void link_closed(void *ctx, enum err why)
 	mem_free(conn);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): two callbacks that know one ctx, and a result */
 enum err grpc_server_conn_open(struct loop *loop, int socket, const struct grpc_options *options,
 	grpc_accept_fn accept, grpc_conn_closed_fn closed, void *ctx,
 	struct grpc_server_conn **ret_conn)

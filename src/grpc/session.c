@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MESSAGE_BYTES_MAX (4 * 1024 * 1024)
-#define SEND_BUFFER_BYTES (256 * 1024)
-#define WINDOW_BYTES (1024 * 1024)
+#define MESSAGE_BYTES_MAX 4194304
+#define SEND_BUFFER_BYTES 262144
+#define WINDOW_BYTES 1048576
 #define CALLS_MAX 100
 #define INPUT_SLICE_BYTES 16384 /* answers are taken out between slices */
 #define CONTROL_FRAMES_SOFT 64  /* waiting for a peer that does not read: it is not read from */
@@ -132,7 +132,8 @@ void grpc_session_complain(struct grpc_session *session, const char *what)
 	}
 }
 
-/* The peer asks for too much: what stands ready is still sent, GOAWAY behind it, and nothing is read. */
+/* The peer asks for too much: what stands ready is still sent, GOAWAY behind it, and nothing is
+ * read. */
 static void calm_down(struct grpc_session *session, const char *what)
 {
 	if (session->failed) {

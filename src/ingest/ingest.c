@@ -1,2 +1,374 @@
-/* Nothing here yet: the files of this module take its place. */
-#include "base.h"
+/*
+ * The states of an ingest and what drives them: a source gives messages, each is taken whole (the
+ * event to the sink, its marker and its place among the repeats noted), or set aside because the
+ * sink is full, or not at all. Whoever is to be told something is told in a turn of its own.
+ */
+#include "ingest_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- states ------------------------------------------------------------------------------ */
+
+#define BIT(state) (1U << (unsigned)(state))
+
+static const unsigned legal[INGEST_STATE_COUNT] = {
+	[INGEST_IDLE] = BIT(INGEST_CONNECTING) | BIT(INGEST_LIVE) | BIT(INGEST_FAILED) |
+		BIT(INGEST_STOPPED),
+	[INGEST_CONNECTING] = BIT(INGEST_LIVE) | BIT(INGEST_WAITING) | BIT(INGEST_STOPPED),
+	[INGEST_LIVE] = BIT(INGEST_HELD) | BIT(INGEST_WAITING) | BIT(INGEST_ENDED) |
+		BIT(INGEST_FAILED) | BIT(INGEST_STOPPED),
+	[INGEST_HELD] = BIT(INGEST_LIVE) | BIT(INGEST_CONNECTING) | BIT(INGEST_WAITING) |
+		BIT(INGEST_FAILED) | BIT(INGEST_STOPPED),
+	[INGEST_WAITING] = BIT(INGEST_CONNECTING) | BIT(INGEST_HELD) | BIT(INGEST_STOPPED),
+	[INGEST_ENDED] = BIT(INGEST_STOPPED),
+	[INGEST_FAILED] = BIT(INGEST_STOPPED),
+};
+
+const char *ingest_state_name(enum ingest_state state)
+{
+	static const char *const names[] = {
+#define X(state, name, meaning) [state] = (name),
+		INGEST_STATES(X)
+#undef X
+	};
+	return names[state];
+}
+
+enum ingest_state ingest_state(const struct ingest *ingest)
+{
+	return (enum ingest_state)atomic_load_explicit(&ingest->state, memory_order_acquire);
+}
+
+void ingest_goto(struct ingest *ingest, enum ingest_state next)
+{
+	enum ingest_state now = ingest_state(ingest);
+	check(legal[now] & BIT(next));
+	log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_DEBUG, "ingest: %s, was %s",
+		ingest_state_name(next), ingest_state_name(now));
+	atomic_store_explicit(&ingest->state, (int)next, memory_order_release);
+	ingest->change_is_due = true;
+	loop_waker_wake(ingest->later);
+}
+
+void ingest_fail(struct ingest *ingest, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(ingest->failure, sizeof ingest->failure, format, arguments);
+	va_end(arguments);
+	log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_ERROR,
+		"ingest: failed, source=%s reason=%s", ingest->address ? ingest->address : "push",
+		ingest->failure);
+	ingest_goto(ingest, INGEST_FAILED);
+}
+
+void ingest_is_closed(struct ingest *ingest)
+{
+	check(ingest_state(ingest) == INGEST_STOPPED);
+	ingest->stopped_is_due = true;
+	loop_waker_wake(ingest->later);
+}
+
+/* `stopped` is the last thing: the ingest may be gone when it returns. */
+static void tell(void *ctx)
+{
+	struct ingest *ingest = ctx;
+	bool change_is_due = ingest->change_is_due;
+	ingest->change_is_due = false;
+	if (change_is_due && ingest->sink.changed) {
+		ingest->sink.changed(ingest->sink.ctx);
+	}
+	if (ingest->stopped_is_due) {
+		ingest->stopped_is_due = false;
+		ingest->stopped(ingest->stopped_ctx);
+	}
+}
+
+/* ---- one message ------------------------------------------------------------------------- */
+
+static void note_lag(struct ingest *ingest, const struct model_change *change)
+{
+	if (change->timestamp_ms <= 0) {
+		return; /* the source does not say */
+	}
+	int64_t lag_ms = loop_wall_us(ingest->loop) / 1000 - change->timestamp_ms;
+	atomic_store_explicit(&ingest->lag_ms, lag_ms > 0 ? lag_ms : 0, memory_order_relaxed);
+}
+
+/* The change is done with: its marker holds as soon as all events so far are routed. */
+static void commit(struct ingest *ingest, const struct model_change *change)
+{
+	ingest_repeats_commit(&ingest->repeats, change);
+	ingest_markers_commit(&ingest->markers, ingest->sequence);
+	metrics_add(ingest->options.metrics, METRIC_events_received, 1);
+}
+
+/* Everything that may fail, and nothing that counts. *ret_event is NULL where nobody gets it. */
+static enum err prepare(struct ingest *ingest, const struct model_source_message *message,
+	struct err_info *info, struct event **ret_event)
+{
+	enum err err = ingest_markers_prepare(&ingest->markers, message->marker);
+	if (err) {
+		return err;
+	}
+	err = ingest_repeats_prepare(&ingest->repeats, &message->change);
+	if (err) {
+		return err;
+	}
+	return ingest_transform(ingest, &message->change, info, ret_event);
+}
+
+static enum err offer(struct ingest *ingest, struct event *event)
+{
+	enum err err = ingest->sink.push(ingest->sink.ctx, event);
+	if (!err) {
+		ingest->sequence = event->sequence;
+		commit(ingest, &event->change);
+	}
+	return err;
+}
+
+static void hold(struct ingest *ingest)
+{
+	metrics_add(ingest->options.metrics, METRIC_source_holds, 1);
+	ingest_goto(ingest, INGEST_HELD);
+}
+
+/* A repeat moves no marker: those of newer changes are known already. */
+static bool is_repeat(struct ingest *ingest, const struct model_change *change)
+{
+	if (!ingest_repeats_has(&ingest->repeats, change)) {
+		return false;
+	}
+	metrics_add(ingest->options.metrics, METRIC_events_repeated, 1);
+	return true;
+}
+
+static enum err take_heartbeat(struct ingest *ingest, struct bytes marker)
+{
+	enum err err = ingest_markers_prepare(&ingest->markers, marker);
+	if (err) {
+		return err;
+	}
+	ingest_markers_commit(&ingest->markers, ingest->sequence);
+	metrics_add(ingest->options.metrics, METRIC_source_heartbeats, 1);
+	return OK;
+}
+
+enum err ingest_take(struct ingest *ingest, const struct model_source_message *message)
+{
+	check(ingest_state(ingest) == INGEST_LIVE && !ingest->aside);
+	if (!message->has_change) {
+		return take_heartbeat(ingest, message->marker);
+	}
+	if (is_repeat(ingest, &message->change)) {
+		return OK;
+	}
+	note_lag(ingest, &message->change);
+	struct event *event = NULL;
+	enum err err = prepare(ingest, message, NULL, &event);
+	if (err) {
+		return err;
+	}
+	if (!event) {
+		commit(ingest, &message->change);
+		return OK;
+	}
+	err = offer(ingest, event);
+	if (err == ERR_FULL && ingest_state(ingest) == INGEST_LIVE) {
+		ingest->aside = event;
+		hold(ingest);
+		ingest->table->hold(ingest);
+		return ERR_FULL;
+	}
+	event_unref(event);
+	return err;
+}
+
+/* ---- what the owner asks ----------------------------------------------------------------- */
+
+static const struct ingest_source_table *table_of(enum ingest_source source)
+{
+	switch (source) {
+	case INGEST_PULLER:
+		return &ingest_puller_source;
+	case INGEST_NDJSON:
+		return &ingest_ndjson_source;
+	case INGEST_PUSH:
+		break;
+	}
+	return NULL;
+}
+
+static enum err fill(struct ingest *ingest, const char *address)
+{
+	if (address) {
+		size_t size = strlen(address) + 1;
+		ingest->address = mem_alloc(size);
+		if (!ingest->address) {
+			return ERR_MEMORY;
+		}
+		memcpy(ingest->address, address, size);
+	}
+	enum err err = loop_waker_new(ingest->loop, tell, ingest, &ingest->later);
+	if (err) {
+		return err;
+	}
+	ingest->table = table_of(ingest->options.source);
+	return ingest->table ? ingest->table->make(ingest) : OK;
+}
+
+enum err ingest_new(struct loop *loop, const struct ingest_options *options,
+	const struct ingest_sink *sink, struct ingest **ret_ingest)
+{
+	if (options->source != INGEST_PUSH && !options->address) {
+		return ERR_INVALID;
+	}
+	struct ingest *ingest = mem_calloc(1, sizeof *ingest);
+	if (!ingest) {
+		return ERR_MEMORY;
+	}
+	ingest->loop = loop;
+	ingest->options = *options;
+	ingest->sink = *sink;
+	ingest->repeats.seed = loop_random(loop);
+	atomic_init(&ingest->state, INGEST_IDLE);
+	atomic_init(&ingest->lag_ms, -1);
+	enum err err = fill(ingest, options->address);
+	ingest->options.address = ingest->address;
+	if (err) {
+		ingest_free(ingest);
+		return err;
+	}
+	*ret_ingest = ingest;
+	return OK;
+}
+
+void ingest_free(struct ingest *ingest)
+{
+	if (!ingest) {
+		return;
+	}
+	check(ingest_state(ingest) == INGEST_IDLE || ingest_state(ingest) == INGEST_STOPPED);
+	if (ingest->source) {
+		ingest->table->free(ingest);
+	}
+	event_unref(ingest->aside);
+	ingest_markers_fini(&ingest->markers);
+	ingest_repeats_fini(&ingest->repeats);
+	arena_fini(&ingest->scratch);
+	if (ingest->later) {
+		loop_waker_free(ingest->later);
+	}
+	mem_free(ingest->address);
+	mem_free(ingest);
+}
+
+enum err ingest_start(struct ingest *ingest)
+{
+	check(ingest_state(ingest) == INGEST_IDLE);
+	if (ingest->table) {
+		return ingest->table->start(ingest);
+	}
+	ingest_goto(ingest, INGEST_LIVE);
+	return OK;
+}
+
+void ingest_stop(struct ingest *ingest, loop_fn stopped, void *ctx)
+{
+	ingest->stopped = stopped;
+	ingest->stopped_ctx = ctx;
+	ingest_goto(ingest, INGEST_STOPPED);
+	if (ingest->table) {
+		ingest->table->stop(ingest);
+	} else {
+		ingest_is_closed(ingest);
+	}
+}
+
+/* The one set aside goes first; it may be that the sink is full again. */
+void ingest_resume(struct ingest *ingest)
+{
+	struct event *event = ingest->aside;
+	if (event && ingest_state(ingest) != INGEST_STOPPED) {
+		enum err err = offer(ingest, event);
+		if (err == ERR_FULL) {
+			return;
+		}
+		ingest->aside = NULL;
+		event_unref(event);
+		if (err) {
+			ingest->table->give_up(ingest, err_text(err));
+			return;
+		}
+	}
+	if (ingest_state(ingest) != INGEST_HELD) {
+		return;
+	}
+	if (ingest->table) {
+		ingest->table->go_on(ingest);
+	} else {
+		ingest_goto(ingest, INGEST_LIVE);
+	}
+}
+
+void ingest_routed(struct ingest *ingest, uint64_t sequence)
+{
+	ingest_markers_routed(&ingest->markers, sequence);
+}
+
+enum err ingest_push(
+	struct ingest *ingest, const struct model_change *change, struct err_info *info)
+{
+	check(!ingest->table);
+	const struct model_source_message message = {.has_change = true, .change = *change};
+	if (ingest_state(ingest) == INGEST_HELD) {
+		return ERR_FULL;
+	}
+	if (ingest_state(ingest) != INGEST_LIVE) {
+		return ERR_CLOSED;
+	}
+	if (is_repeat(ingest, change)) {
+		return OK;
+	}
+	note_lag(ingest, change);
+	struct err_info why = {0};
+	struct event *event = NULL;
+	enum err err = prepare(ingest, &message, &why, &event);
+	if (err) {
+		return err;
+	}
+	if (!event) {
+		commit(ingest, change);
+		return why.code ? err_set(info, why.code, 0, "%s", why.text) : OK;
+	}
+	err = offer(ingest, event);
+	event_unref(event);
+	if (err == ERR_FULL && ingest_state(ingest) == INGEST_LIVE) {
+		hold(ingest);
+	}
+	return err;
+}
+
+/* ---- what the owner may know ------------------------------------------------------------- */
+
+int64_t ingest_lag_ms(const struct ingest *ingest)
+{
+	return atomic_load_explicit(&ingest->lag_ms, memory_order_relaxed);
+}
+
+struct bytes ingest_marker(const struct ingest *ingest)
+{
+	return ingest_markers_resume(&ingest->markers);
+}
+
+uint64_t ingest_sequence(const struct ingest *ingest)
+{
+	return ingest->sequence;
+}
+
+const char *ingest_failure(const struct ingest *ingest)
+{
+	return ingest->failure;
+}

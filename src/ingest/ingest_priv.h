@@ -7,7 +7,7 @@
 
 #include "ingest.h"
 
-/* ---- markers of events that have not been routed yet (markers.c) ------------------------------ */
+/* ---- markers of events that have not been routed yet (markers.c) ----------------------------- */
 
 struct ingest_marker_entry {
 	uint64_t sequence;  /* the marker holds once all events up to this one are routed */
@@ -34,7 +34,7 @@ struct bytes ingest_markers_resume(const struct ingest_markers *markers);
 /* The source does not take `refused`: ask for all that it keeps, or if that was it, for nothing. */
 enum err ingest_markers_refuse(struct ingest_markers *markers, struct bytes refused) MUST_CHECK;
 
-/* ---- repeats (repeats.c) ---------------------------------------------------------------------- */
+/* ---- repeats (repeats.c) --------------------------------------------------------------------- */
 
 /* The newest (T, I) of each backend and the event ids seen there. Zeroed is empty and valid. */
 struct ingest_repeats {
@@ -49,7 +49,7 @@ enum err ingest_repeats_prepare(
 	struct ingest_repeats *repeats, const struct model_change *change) MUST_CHECK;
 void ingest_repeats_commit(struct ingest_repeats *repeats, const struct model_change *change);
 
-/* ---- sources ---------------------------------------------------------------------------------- */
+/* ---- sources --------------------------------------------------------------------------------- */
 
 struct ingest_source_table {
 	/* Makes the source's own part, ingest->source; nothing is opened. */
@@ -69,7 +69,7 @@ struct ingest_source_table {
 extern const struct ingest_source_table ingest_puller_source;
 extern const struct ingest_source_table ingest_ndjson_source;
 
-/* ---- ingest ----------------------------------------------------------------------------------- */
+/* ---- ingest ---------------------------------------------------------------------------------- */
 
 struct ingest {
 	struct loop *loop;
@@ -103,8 +103,7 @@ void ingest_is_closed(struct ingest *ingest);
  * One message of the source, borrowed. OK: taken, which a repeat and a change that goes to nobody
  * are too. ERR_FULL: set aside, the state is HELD. Others: a lack; nothing of it was taken.
  */
-enum err ingest_take(
-	struct ingest *ingest, const struct model_source_message *message) MUST_CHECK;
+enum err ingest_take(struct ingest *ingest, const struct model_source_message *message) MUST_CHECK;
 
 /*
  * The event of a change that is no repeat, or NULL where it goes to nobody; `info` then says why if

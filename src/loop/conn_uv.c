@@ -1,7 +1,7 @@
 /*
- * Connections over real sockets. `closed` is called from the turn only: at once where reading meets the
- * end, and from the next turn's idle phase where a call of loop.h or a failed write ended it; between
- * the two the connection is CONN_ENDING, in the loop's list, and calls nothing.
+ * Connections over real sockets. `closed` is called from the turn only: at once where reading meets
+ * the end, and from the next turn's idle phase where a call of loop.h or a failed write ended it;
+ * between the two the connection is CONN_ENDING, in the loop's list, and calls nothing.
  */
 #include "uv_priv.h"
 
@@ -109,7 +109,8 @@ static void want(struct real_conn *conn)
 	}
 }
 
-/* Whether the connection still is. With `failed` set, a socket that has nothing to read is broken. */
+/* Whether the connection still is. With `failed` set, a socket that has nothing to read is broken.
+ */
 static bool read_some(struct real_conn *conn, bool failed)
 {
 	char *buffer = real_of(conn->conn.loop)->read_buffer;

@@ -1,7 +1,8 @@
 /*
- * From an address to a connected socket. A connector belongs to its connection, but stays on its own
- * while the thread pool still looks its name up: then `conn` is NULL and the answer is thrown away.
- * The addresses of a name are tried one after the other. How long that may take is the caller's timer.
+ * From an address to a connected socket. A connector belongs to its connection, but stays on its
+ * own while the thread pool still looks its name up: then `conn` is NULL and the answer is thrown
+ * away. The addresses of a name are tried one after the other. How long that may take is the
+ * caller's timer.
  */
 #include "uv_priv.h"
 
@@ -80,7 +81,8 @@ static void attempt_ready(void *owner, int status, int events);
 
 static bool attempt(struct real_connector *connector, const struct candidate *candidate)
 {
-	int fd = socket(candidate->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd =
+		socket(candidate->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		return false;
 	}
@@ -150,10 +152,11 @@ static enum err look_up(struct real_connector *connector, const struct address *
 	(void)snprintf(port, sizeof(port), "%u", address->port);
 	struct addrinfo hints = lookup_hints(0);
 	connector->lookup.data = connector;
-	int failed = uv_getaddrinfo(&connector->loop->uv, &connector->lookup, looked_up,
-		address->host, port, &hints);
+	int failed = uv_getaddrinfo(
+		&connector->loop->uv, &connector->lookup, looked_up, address->host, port, &hints);
 	if (failed) {
-		return failed == UV_ENOMEM ? ERR_MEMORY : ERR_INVALID; /* a name that IDNA refuses */
+		return failed == UV_ENOMEM ? ERR_MEMORY
+					   : ERR_INVALID; /* a name that IDNA refuses */
 	}
 	connector->looking = true;
 	return OK;

@@ -1,7 +1,7 @@
 /*
- * Timers, wakers, the thread pool and watched descriptors: one libuv handle each, in a block that its
- * `data` points to and that goes when libuv has closed it. While the loop is being freed none of them
- * calls any more, except that work handed to the pool ends with its `done`.
+ * Timers, wakers, the thread pool and watched descriptors: one libuv handle each, in a block that
+ * its `data` points to and that goes when libuv has closed it. While the loop is being freed none
+ * of them calls any more, except that work handed to the pool ends with its `done`.
  */
 #include "uv_priv.h"
 
@@ -25,8 +25,7 @@ static void timer_fired(uv_timer_t *uv)
 	}
 }
 
-enum err real_timer_new(
-	struct loop *loop, loop_fn fired, void *ctx, struct loop_timer **ret_timer)
+enum err real_timer_new(struct loop *loop, loop_fn fired, void *ctx, struct loop_timer **ret_timer)
 {
 	struct real_timer *timer = mem_calloc(1, sizeof(*timer));
 	if (!timer) {
@@ -40,9 +39,9 @@ enum err real_timer_new(
 }
 
 /*
- * libuv counts in whole milliseconds of the same clock, from the start of its turn. The moment asked for
- * is rounded up, so that a timer is never early by loop_now_us; and is never in this turn, so that a
- * timer that starts itself with 0 lets the others run.
+ * libuv counts in whole milliseconds of the same clock, from the start of its turn. The moment
+ * asked for is rounded up, so that a timer is never early by loop_now_us; and is never in this
+ * turn, so that a timer that starts itself with 0 lets the others run.
  */
 void real_timer_start(struct loop_timer *base, int64_t delay_us)
 {
@@ -155,7 +154,8 @@ enum err real_work(struct loop *base, loop_fn run, loop_fn done, void *ctx)
 
 /* ---- watched descriptors ---- */
 
-/* A plain file can always be read and epoll refuses it: it is ready in every turn, by an idle handle. */
+/* A plain file can always be read and epoll refuses it: it is ready in every turn, by an idle
+ * handle. */
 struct real_watch {
 	struct loop_watch watch;
 	bool is_file;

@@ -1,6 +1,6 @@
 /*
- * Listeners: a socket for each address that the name has, all on one port. When descriptors run out, a
- * listener rests for a moment and leaves the waiting connections to the kernel.
+ * Listeners: a socket for each address that the name has, all on one port. When descriptors run
+ * out, a listener rests for a moment and leaves the waiting connections to the kernel.
  */
 #include "uv_priv.h"
 
@@ -21,7 +21,6 @@ struct real_listener {
 	struct address address;
 	struct real_listener *before, *after; /* in the loop's `listeners` */
 };
-
 
 /* ---- accepting ---- */
 
@@ -142,8 +141,8 @@ static void take_address(struct real_listener *listener, int fd)
 }
 
 /*
- * Binds what can be bound. An address that this machine does not have is passed over if another works;
- * one that somebody else listens on is not, if the port was asked for by number.
+ * Binds what can be bound. An address that this machine does not have is passed over if another
+ * works; one that somebody else listens on is not, if the port was asked for by number.
  */
 static int bind_all(
 	struct real_listener *listener, struct candidate *candidates, size_t candidates_count)
@@ -228,8 +227,7 @@ enum err real_listen(struct loop *base, const char *text, loop_accepted_fn accep
 	if (!listener) {
 		return err_set(info, ERR_MEMORY, 0, "out of memory");
 	}
-	listener->listener =
-		(struct loop_listener){.loop = base, .accepted = accepted, .ctx = ctx};
+	listener->listener = (struct loop_listener){.loop = base, .accepted = accepted, .ctx = ctx};
 	listener->address = address;
 	(void)uv_timer_init(&loop->uv, &listener->rest); /* sets members only */
 	listener->rest.data = listener;

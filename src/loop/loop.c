@@ -45,8 +45,7 @@ uint64_t loop_random(struct loop *loop)
 
 /* ---- timers ---- */
 
-enum err loop_timer_new(
-	struct loop *loop, loop_fn fired, void *ctx, struct loop_timer **ret_timer)
+enum err loop_timer_new(struct loop *loop, loop_fn fired, void *ctx, struct loop_timer **ret_timer)
 {
 	return loop->ops->timer_new(loop, fired, ctx, ret_timer);
 }

@@ -32,8 +32,7 @@ void loop_run(struct loop *loop);  /* until loop_stop */
 void loop_stop(struct loop *loop); /* any thread; the turn under way ends first */
 bool loop_is_here(const struct loop *loop); /* whether the caller is on its thread, in its turn */
 
-/* ---- time and chance --------------------------------------------------------------------------
- */
+/* ---- time and chance ------------------------------------------------------------------------- */
 
 int64_t loop_now_us(const struct loop *loop);  /* monotonic, read anew at each call */
 int64_t loop_wall_us(const struct loop *loop); /* since 1970, UTC */
@@ -46,8 +45,7 @@ void loop_timer_start(struct loop_timer *timer, int64_t delay_us);
 void loop_timer_stop(struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
-/* ---- turns, threads ---------------------------------------------------------------------------
- */
+/* ---- turns, threads -------------------------------------------------------------------------- */
 
 /*
  * Work for the end of the current turn, before the loop looks for input again: how writes are
@@ -85,8 +83,7 @@ enum err loop_watch_new(struct loop *loop, int fd, loop_fn ready, void *ctx,
 void loop_watch_pause(struct loop_watch *watch, bool paused);
 void loop_watch_free(struct loop_watch *watch); /* the descriptor stays open */
 
-/* ---- connections ------------------------------------------------------------------------------
- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 /*
  * `read` gets bytes borrowed for the call. `writable` is called once after loop_conn_write took
@@ -130,8 +127,7 @@ enum err loop_conn_open(struct loop *loop, int socket, const struct loop_conn_ev
 	void *ctx, struct loop_conn **ret_conn) MUST_CHECK;
 void loop_socket_close(struct loop *loop, int socket);
 
-/* ---- virtual time ------------------------------------------------------------------------------
- */
+/* ---- virtual time ---------------------------------------------------------------------------- */
 
 /* A world of loops, listeners and connections in memory on one clock that only sim_run moves. */
 struct sim;

@@ -94,8 +94,7 @@ struct loop_listener {
 	char address[ADDRESS_TEXT_MAX];
 };
 
-/* ---- loop.c ------------------------------------------------------------------------------------
- */
+/* ---- loop.c ---------------------------------------------------------------------------------- */
 
 /*
  * Runs what is deferred, and what that defers in turn, up to a number of rounds: one that defers
@@ -103,8 +102,7 @@ struct loop_listener {
  */
 bool loop_run_deferred(struct loop *loop);
 
-/* ---- address.c ---------------------------------------------------------------------------------
- */
+/* ---- address.c ------------------------------------------------------------------------------- */
 
 struct address {
 	bool is_unix;

@@ -1,10 +1,11 @@
 /*
- * The real loop, on libuv. A turn is: timers, ending connections (idle), deferred work (prepare), input
- * (descriptors, posts, wakers), deferred work again (check). Nothing waits for input while something is
- * deferred.
+ * The real loop, on libuv. A turn is: timers, ending connections (idle), deferred work (prepare),
+ * input (descriptors, posts, wakers), deferred work again (check). Nothing waits for input while
+ * something is deferred.
  *
- * libuv aborts where it cannot grow its table of descriptors, where epoll_ctl fails for lack of memory,
- * and where the thread pool cannot start. Its allocator is process-wide, so it is left alone.
+ * libuv aborts where it cannot grow its table of descriptors, where epoll_ctl fails for lack of
+ * memory, and where the thread pool cannot start. Its allocator is process-wide, so it is left
+ * alone.
  */
 #include "uv_priv.h"
 
@@ -163,7 +164,8 @@ static void real_stop(struct loop *base)
 
 /* ---- life ---- */
 
-/* A handle that nobody freed: a timer, a waker or a watch, whose block `data` is; or the loop's own. */
+/* A handle that nobody freed: a timer, a waker or a watch, whose block `data` is; or the loop's
+ * own. */
 static void close_left(uv_handle_t *handle, void *ctx)
 {
 	if (!uv_is_closing(handle)) {
@@ -182,8 +184,8 @@ static void close_handles(struct real_loop *loop)
 }
 
 /*
- * What was posted and handed to the pool still runs, and every connection still says `closed`, because
- * memory hangs on these calls. Timers, wakers, watches and listeners just end.
+ * What was posted and handed to the pool still runs, and every connection still says `closed`,
+ * because memory hangs on these calls. Timers, wakers, watches and listeners just end.
  */
 static void real_free(struct loop *base)
 {

@@ -1,6 +1,7 @@
 /*
- * A descriptor and the handle that watches it, closed together. Lingering sockets have no connection any
- * more: they only read until the peer has ended too, LINGER_US at most, oldest first in the loop's list.
+ * A descriptor and the handle that watches it, closed together. Lingering sockets have no
+ * connection any more: they only read until the peer has ended too, LINGER_US at most, oldest first
+ * in the loop's list.
  */
 #include "uv_priv.h"
 

@@ -16,7 +16,10 @@
 struct match;
 struct match_query;
 
-/* `interest` (may be NULL) is told of every (database, collection) that gains or loses a query. */
+/*
+ * `interest` (may be NULL) is told of every (database, collection) that gains or loses a query,
+ * those that match_free takes included; it outlives the match.
+ */
 enum err match_new(uint64_t seed, struct interest *interest, struct metrics *metrics,
 	struct match **ret_match) MUST_CHECK;
 void match_free(struct match *match); /* queries left are freed with it */
@@ -24,9 +27,8 @@ void match_free(struct match *match); /* queries left are freed with it */
 /*
  * The query of a subscription's (database, collection, filters): found, or made. Each get is one
  * holder and wants one put; the last put removes the query. On ERR_INVALID `info->text` says what
- * was wrong and
- * `*ret_filter` which filter, from 1. `info->text` reads as the original's: "unsupported operator:
- * eq".
+ * was wrong and, behind "; ", what would be right, and `*ret_filter` which filter, from 1. The text
+ * begins as the original's: "unsupported operator: eq; use one of ...".
  */
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct err_info *info, uint32_t *ret_filter, struct match_query **ret_query) MUST_CHECK;
@@ -46,7 +48,8 @@ struct match_hit {
 /*
  * All queries that hold for each event, ordered by event; within one event document-id queries
  * first, then the whole collection's, then the others. Events that somebody wants must have been
- * read. The hits are valid until the next call; ERR_MEMORY gives none.
+ * read. An event without an operation goes to nobody. The hits are valid until the next call;
+ * ERR_MEMORY gives none.
  */
 #define MATCH_BATCH_MAX 16
 enum err match_events(struct match *match, struct event *const *events, size_t count,

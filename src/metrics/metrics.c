@@ -1,6 +1,6 @@
 /*
- * Everything known of a figure is in metrics.def; this file only counts and prints. Relaxed order is
- * enough: no figure says anything about another.
+ * Everything known of a figure is in metrics.def; this file only counts and prints. Relaxed order
+ * is enough: no figure says anything about another.
  */
 #include "metrics.h"
 

@@ -9,7 +9,8 @@
 #define MODEL_H
 
 #include "base.h"
-#include "value.h"
+
+struct value;
 
 /* What a delivery says happened. The numbers are the wire's; 3 is not assigned. */
 enum model_operation {

@@ -16,8 +16,7 @@
 #include "stream.h"
 #include "wire.h"
 
-/* ---- server
- * -------------------------------------------------------------------------------------- */
+/* ---- server ---------------------------------------------------------------------------------- */
 
 /*
  * The engine behind a server, called on the loop's thread. What it has to say comes through the
@@ -59,8 +58,7 @@ void remote_server_drain(struct remote_server *server);
 void remote_server_close(struct remote_server *server, loop_fn closed, void *ctx);
 void remote_server_free(struct remote_server *server);
 
-/* ---- client
- * -------------------------------------------------------------------------------------- */
+/* ---- client ---------------------------------------------------------------------------------- */
 
 struct remote_client_options {
 	const char *address;
@@ -84,6 +82,8 @@ enum err remote_client_open(struct loop *loop, const struct remote_client_option
 enum err remote_client_subscribe(
 	struct remote_client *client, const struct model_subscription *subscription) MUST_CHECK;
 enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id) MUST_CHECK;
+/* Whether it has stopped reading until the consumer makes room. Any thread. */
+bool remote_client_is_paused(const struct remote_client *client);
 void remote_client_resume(struct remote_client *client); /* the consumer has made room */
 /* Closes the connection; `closed` in a later turn, once; the client is gone when it returns. */
 void remote_client_close(struct remote_client *client, loop_fn closed, void *ctx);

@@ -41,8 +41,7 @@ struct remote_server {
 	void *closed_ctx;
 };
 
-/* ---- out
- * ----------------------------------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 static enum err send_delivery_part(struct session *session, struct bytes run, struct bytes event)
 {
@@ -165,8 +164,7 @@ static void on_wake(void *ctx)
 	loop_defer(session->server->loop, &session->flush);
 }
 
-/* ---- in
- * ------------------------------------------------------------------------------------------ */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 static void on_subscribe(struct session *session, struct model_subscription *subscription,
 	const struct err_info *refusal)
@@ -299,8 +297,7 @@ static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes 
 	return GRPC_OK;
 }
 
-/* ---- connections
- * --------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static void on_nothing_open(void *ctx)
 {

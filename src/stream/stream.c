@@ -106,8 +106,7 @@ void stream_unref(struct stream *stream)
 	mem_free(stream);
 }
 
-/* ---- producer
- * ------------------------------------------------------------------------------------ */
+/* ---- producer -------------------------------------------------------------------------------- */
 
 static void wake_consumer(struct stream *stream)
 {
@@ -315,8 +314,7 @@ uint64_t stream_queued_count(const struct stream *stream)
 	return count > 0 ? (uint64_t)count : 0;
 }
 
-/* ---- consumer
- * ------------------------------------------------------------------------------------ */
+/* ---- consumer -------------------------------------------------------------------------------- */
 
 static void view_record(const struct record *record, struct stream_item *item)
 {

@@ -57,8 +57,7 @@ enum err stream_new(const struct stream_limits *limits, struct metrics *metrics,
 /* Both ends call it once; after the producer's, `wake` is not called any more. */
 void stream_unref(struct stream *stream);
 
-/* ---- the producer's end
- * -------------------------------------------------------------------------- */
+/* ---- the producer's end ---------------------------------------------------------------------- */
 
 /* One event with the runs of ids that it is for: their bytes are copied, the event is referenced.
  */
@@ -81,8 +80,7 @@ bool stream_has_ended(const struct stream *stream); /* no more can be pushed */
 size_t stream_queued_bytes(const struct stream *stream);
 uint64_t stream_queued_count(const struct stream *stream);
 
-/* ---- the consumer's end
- * -------------------------------------------------------------------------- */
+/* ---- the consumer's end ---------------------------------------------------------------------- */
 
 enum err stream_peek(
 	struct stream *stream, struct stream_item *ret_item) MUST_CHECK; /* ERR_EMPTY */

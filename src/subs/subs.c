@@ -90,8 +90,7 @@ size_t subs_stream_count(const struct subs_stream *stream)
 	return stream->count;
 }
 
-/* ---- keys
- * ---------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 struct id_key {
 	const struct subs_stream *stream;
@@ -129,8 +128,7 @@ static bool group_is(const void *item, const void *key)
 	return group->stream == wanted->stream && group->query == wanted->query;
 }
 
-/* ---- groups
- * -------------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static enum err group_get(struct subs *subs, struct subs_stream *stream, struct match_query *query,
 	struct group **ret_group)
@@ -228,8 +226,7 @@ bool subs_next_run(const struct match_query *query, size_t *cursor, struct subs_
 	return true;
 }
 
-/* ---- subscriptions
- * ------------------------------------------------------------------------------- */
+/* ---- subscriptions --------------------------------------------------------------------------- */
 
 static enum err insert(
 	struct subs *subs, struct subs_stream *stream, struct bytes id, struct match_query *query)

@@ -1,6 +1,7 @@
 /*
- * The top level of an object without a tape. What is skipped is not checked, so a text that passes here
- * may still be refused by json_read; the other way round every object that json_read accepts passes.
+ * The top level of an object without a tape. What is skipped is not checked, so a text that passes
+ * here may still be refused by json_read; the other way round every object that json_read accepts
+ * passes.
  */
 #include "value_priv.h"
 
@@ -20,7 +21,7 @@ static const char *skip_string(const char *at, const char *end)
 	return NULL;
 }
 
-/* Behind the container that opens at `at`, by counting brackets of both kinds; NULL if it does not end. */
+/* Behind the container that opens at `at`, by counting brackets; NULL if it does not end. */
 static const char *skip_container(const char *at, const char *end)
 {
 	size_t depth = 0;

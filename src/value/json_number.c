@@ -1,7 +1,8 @@
 /*
- * Numbers of JSON. Integers that fit 64 bits are exact. Others are doubles, correctly rounded: at once
- * where mantissa and power of ten are both exact doubles, so that one operation rounds once; otherwise by
- * strtod, on digits and an exponent without a decimal point, which every locale reads the same.
+ * Numbers of JSON. Integers that fit 64 bits are exact. Others are doubles, correctly rounded: at
+ * once where mantissa and power of ten are both exact doubles, so that one operation rounds once;
+ * otherwise by strtod, on digits and an exponent without a decimal point, which every locale reads
+ * the same.
  */
 #include "value_priv.h"
 
@@ -10,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Halfway between two doubles lie numbers of up to 767 digits. Further digits only say "not quite". */
+/* Numbers halfway between two doubles have up to 767 digits. Later ones only say "not quite". */
 #define DIGITS_MAX 768
 #define MANTISSA_DIGITS_MAX 19 /* that surely fit uint64 */
 #define EXPONENT_MAX INT64_C(1000000000000)
@@ -149,7 +150,7 @@ static enum err read_parts(struct json_cursor *cursor, struct parts *parts)
 	return err;
 }
 
-/* Integers have no leading zeros, so of 20 digits those that fit begin with 1 and do not wrap below 10^19. */
+/* Of 20 digits, without leading zeros, those fit that begin with 1 and do not wrap below 10^19. */
 static bool fits_uint64(const struct parts *parts)
 {
 	if (parts->digit_count <= MANTISSA_DIGITS_MAX) {

@@ -1,6 +1,6 @@
 /*
- * Printing is the reverse of reading: what is printed reads back as an equal value of the same kind, but
- * for a small VALUE_UINT, which reads back as an int.
+ * Printing is the reverse of reading: what is printed reads back as an equal value of the same
+ * kind, but for a small VALUE_UINT, which reads back as an int.
  */
 #include "value_priv.h"
 
@@ -98,8 +98,8 @@ static enum err print_real(struct buffer *buffer, double real)
 	int exponent = 0;
 	int count = (int)shortest_digits(real, digits, &exponent);
 	if (exponent < EXPONENT_PLAIN_MIN || exponent >= EXPONENT_PLAIN_MAX) {
-		return buffer_printf(buffer, "%s%c%s%.*se%d", sign, digits[0],
-			count > 1 ? "." : "", count - 1, digits + 1, exponent);
+		return buffer_printf(buffer, "%s%c%s%.*se%d", sign, digits[0], count > 1 ? "." : "",
+			count - 1, digits + 1, exponent);
 	}
 	static const char zeros[] = "00000000000000000000";
 	if (exponent < 0) {

@@ -1,7 +1,7 @@
 /*
- * One pass over the text without recursion: the stack of open containers lives in the tape itself. While
- * a container is open its `size` counts what is complete in it and its `span` is the place of the
- * container around it.
+ * One pass over the text without recursion: the stack of open containers lives in the tape itself.
+ * While a container is open its `size` counts what is complete in it and its `span` is the place of
+ * the container around it.
  */
 #include "value_priv.h"
 
@@ -124,8 +124,9 @@ static enum err read_string(struct reader *reader)
 	}
 	if (end == cursor->end || *end != '"') {
 		cursor->at = end;
-		return refuse(reader, end == cursor->end ? "a closing quote"
-							 : "control characters to be escaped");
+		return refuse(reader,
+			end == cursor->end ? "a closing quote"
+					   : "control characters to be escaped");
 	}
 	struct bytes text = {cursor->at, (size_t)(end - cursor->at)};
 	if (non_ascii) {
@@ -257,7 +258,7 @@ static enum err read_value(struct reader *reader, bool *complete)
 	return refuse(reader, "a value");
 }
 
-/* Behind a complete value: closes what ends here, and stands where the next value must be, or is done. */
+/* Behind a complete value: closes what ends here, then the next value must follow, or *done. */
 static enum err end_value(struct reader *reader, bool *done)
 {
 	struct json_cursor *cursor = &reader->cursor;
@@ -304,7 +305,8 @@ enum err json_read(struct bytes text, uint32_t depth_max, struct arena *arena, s
 	struct err_info *info)
 {
 	if (text.size >= UINT32_MAX) {
-		return err_set(info, ERR_LIMIT, 0, "expected a text of less than 4 GiB, found more");
+		return err_set(
+			info, ERR_LIMIT, 0, "expected a text of less than 4 GiB, found more");
 	}
 	if (!text.data) {
 		text = bytes_of("");

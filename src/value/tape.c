@@ -1,6 +1,6 @@
 /*
- * A tape under construction. Places are counted in 32 bits, as spans are, so a tape has fewer than 2^32
- * cells.
+ * A tape under construction. Places are counted in 32 bits, as spans are, so a tape has fewer than
+ * 2^32 cells.
  */
 #include "value.h"
 

@@ -1,6 +1,6 @@
 /*
- * Values as they stand on a tape. Nothing here allocates but value_copy. What recurses does so once per
- * level of nesting, which a tape bounds: json_depth_max in options.def is at most 10,000.
+ * Values as they stand on a tape. Nothing here allocates but value_copy. What recurses does so once
+ * per level of nesting, which a tape bounds: json_depth_max in options.def is at most 10,000.
  */
 #include "value.h"
 
@@ -285,8 +285,7 @@ uint64_t value_hash(const struct value *value, uint64_t seed)
 	return hash_word(0, kind_seed);
 }
 
-enum err value_copy(
-	struct arena *arena, const struct value *value, const struct value **ret_value)
+enum err value_copy(struct arena *arena, const struct value *value, const struct value **ret_value)
 {
 	size_t count = (size_t)(value_after(value) - value);
 	size_t text_size = 0;

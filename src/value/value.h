@@ -74,8 +74,7 @@ uint64_t value_hash(const struct value *value, uint64_t seed);
 enum err value_copy(
 	struct arena *arena, const struct value *value, const struct value **ret_value) MUST_CHECK;
 
-/* ---- building a tape by hand ------------------------------------------------------------------
- */
+/* ---- building a tape by hand ----------------------------------------------------------------- */
 
 /* Cells under construction, in memory of their own; zeroed is empty. */
 struct tape {

@@ -17,8 +17,7 @@
 #define WIRE_PULLER_SUBSCRIBE "/syntrix.puller.v1.PullerService/Subscribe"
 #define WIRE_STREAMER_STREAM "/syntrix.streamer.v1.StreamerService/Stream"
 
-/* ---- the source's side
- * --------------------------------------------------------------------------- */
+/* ---- the source's side ----------------------------------------------------------------------- */
 
 /* Puller SubscribeRequest. */
 struct wire_puller_request {
@@ -48,8 +47,7 @@ enum err wire_change_line_parse(struct bytes line, uint64_t ordinal, int64_t now
 	struct arena *arena, struct model_source_message *ret_message,
 	struct err_info *info) MUST_CHECK;
 
-/* ---- events
- * -------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 struct wire_event_options {
 	uint32_t json_depth_max;
@@ -85,8 +83,7 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 enum err wire_event_read(
 	const struct event *event, uint32_t json_depth_max, struct event **ret_event) MUST_CHECK;
 
-/* ---- the gateways' side
- * ---------------------------------------------------------------------------- */
+/* ---- the gateways' side ---------------------------------------------------------------------- */
 
 enum wire_gateway_kind {
 	WIRE_GATEWAY_NOTHING, /* no payload, or one that we do not know: ignored */

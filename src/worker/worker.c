@@ -35,8 +35,7 @@ struct worker {
 	struct worker_stream *streams;
 };
 
-/* ---- the life of an event
- * ------------------------------------------------------------------------- */
+/* ---- the life of an event -------------------------------------------------------------------- */
 
 static void end_all(struct worker *worker, enum err why, const char *text);
 
@@ -118,8 +117,7 @@ uint64_t worker_routed(const struct worker *worker)
 	return atomic_load_explicit(&worker->routed, memory_order_acquire);
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------- */
+/* ---- streams --------------------------------------------------------------------------------- */
 
 /* A stream that has ended is looked up no more; its consumer learns it from the stream. */
 static void report_end(struct worker_stream *stream, enum err why)
@@ -251,8 +249,7 @@ void worker_detach(struct worker_stream *stream)
 	mem_free(stream);
 }
 
-/* ---- gateways: the same streams, consumed by `remote` on this loop
- * --------------------------------- */
+/* ---- gateways: the same streams, consumed by `remote` on this loop --------------------------- */
 
 static enum err open_for_gateway(void *ctx, const char *peer, stream_wake_fn wake, void *wake_ctx,
 	struct stream **ret_stream, void **ret_handle)
@@ -345,8 +342,7 @@ void worker_adopt(struct worker *worker, int socket)
 	loop_socket_close(worker->loop, socket);
 }
 
-/* ---- beginning and end
- * --------------------------------------------------------------------------- */
+/* ---- beginning and end ----------------------------------------------------------------------- */
 
 static enum err make_parts(struct worker *worker)
 {

@@ -47,8 +47,7 @@ uint64_t worker_routed(const struct worker *worker); /* sequence of the newest r
 /* A gateway's connection for this worker. Closed if the worker is closing. */
 void worker_adopt(struct worker *worker, int socket);
 
-/* ---- local streams
- * ------------------------------------------------------------------------------- */
+/* ---- local streams --------------------------------------------------------------------------- */
 
 /*
  * The producing end of a stream that somebody else consumes. Requests are carried out on the
@@ -64,8 +63,7 @@ void worker_unsubscribe(struct worker_stream *stream, struct bytes id);
 void worker_heartbeat(struct worker_stream *stream, int64_t timestamp_ms);
 void worker_detach(struct worker_stream *stream);
 
-/* ---- the end
- * ------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 /* Every stream is finished behind what it has queued; connections close when they have sent it. */
 void worker_drain(struct worker *worker);

@@ -1,6 +1,6 @@
 /*
- * Fails one allocation of a test's choice: run a piece of code with fail_at = 0, 1, 2 … until it no longer
- * meets its failure, and every path for lack of memory has been taken once.
+ * Fails one allocation of a test's choice: run a piece of code with fail_at = 0, 1, 2 … until it no
+ * longer meets its failure, and every path for lack of memory has been taken once.
  */
 #ifndef TEST_FAILING_H
 #define TEST_FAILING_H

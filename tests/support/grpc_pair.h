@@ -45,7 +45,8 @@ struct pair {
 	struct side model; /* what a new server side is like */
 	enum grpc_status refuse;
 	enum err client_err, server_err; /* of the last input */
-	struct buffer *record;           /* what the client sends, if not NULL */
+	struct buffer *record;           /* if not NULL: what the client sends */
+	struct buffer *record_back;      /* what the server sends */
 	bool client_is_deaf;             /* the server's output stays where it is */
 	unsigned rings;
 	bool is_lenient; /* messages may be anything */
@@ -54,14 +55,14 @@ struct pair {
 static inline void side_fill(char *place, unsigned number, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {
-		place[i] = (char)(number * 31 + i * 7);
+		place[i] = (char)((size_t)number * 31 + i * 7);
 	}
 }
 
 static inline bool side_is_filled(struct bytes message, unsigned number)
 {
 	for (size_t i = 0; i < message.size; i++) {
-		if (message.data[i] != (char)(number * 31 + i * 7)) {
+		if (message.data[i] != (char)((size_t)number * 31 + i * 7)) {
 			return false;
 		}
 	}
@@ -253,8 +254,9 @@ static inline bool pair_move(struct pair *pair, bool to_server)
 	}
 	size_t size = 1 + test_random_below(&pair->random, pair->chunk_max);
 	bytes.size = size < bytes.size ? size : bytes.size;
-	if (to_server && pair->record) {
-		assert_int_equal(buffer_append(pair->record, bytes), OK);
+	struct buffer *record = to_server ? pair->record : pair->record_back;
+	if (record) {
+		assert_int_equal(buffer_append(record, bytes), OK);
 	}
 	enum err err = pair_input(pair, to, bytes);
 	grpc_session_sent(from, bytes.size);

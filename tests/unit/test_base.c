@@ -194,7 +194,8 @@ static void test_utf8_refuses(void **state)
 	}
 	assert_true(bytes_are_utf8((struct bytes){NULL, 0}));
 	assert_true(bytes_are_utf8(TEXT("abcdefgh\0ijklmnop")));
-	assert_true(bytes_are_utf8(TEXT("Gr\xC3\xBC\xC3\x9F" "e aus K\xC3\xB6ln \xF0\x9F\x98\x80")));
+	assert_true(bytes_are_utf8(TEXT("Gr\xC3\xBC\xC3\x9F"
+					"e aus K\xC3\xB6ln \xF0\x9F\x98\x80")));
 }
 
 /* ---- buffer ---------------------------------------------------------------------------------- */
@@ -360,8 +361,9 @@ static void compare_with_model(const struct map *map, struct entry *entries, siz
 	}
 }
 
-/* Random insertions, removals and look-ups, growing and shrinking in turn, against the `present` marks. */
-static void run_map(struct test_random *random, size_t entry_count, uint64_t hash_mask, size_t steps)
+/* Random changes and look-ups, growing and shrinking in turn, against the `present` marks. */
+static void run_map(
+	struct test_random *random, size_t entry_count, uint64_t hash_mask, size_t steps)
 {
 	struct entry *entries = calloc(entry_count, sizeof(*entries));
 	assert_non_null(entries);
@@ -560,12 +562,14 @@ static void test_log(void **state)
 	log_write(&log, INT64_C(1795479425123999), LOG_INFO, "not wanted");
 	log_write(NULL, 0, LOG_ERROR, "no log");
 	log_write(&(struct log){.fd = -1, .least = LOG_DEBUG}, 0, LOG_ERROR, "silent");
-	log_write(&log, INT64_C(1795479425123999), LOG_WARNING, "ingest: away, name=%s", "a\nb\x7F");
+	log_write(
+		&log, INT64_C(1795479425123999), LOG_WARNING, "ingest: away, name=%s", "a\nb\x7F");
 	log_write(&log, -1, LOG_ERROR, "before 1970");
 	char text[8192] = {0};
 	assert_true(read(fds[0], text, sizeof(text) - 1) > 0);
-	assert_string_equal(text, "2026-11-24T00:17:05.123Z warning ingest: away, name=a?b?\n"
-				  "1969-12-31T23:59:59.999Z error before 1970\n");
+	assert_string_equal(text,
+		"2026-11-24T00:17:05.123Z warning ingest: away, name=a?b?\n"
+		"1969-12-31T23:59:59.999Z error before 1970\n");
 	memset(text, 0, sizeof(text));
 	log_write(&log, 0, LOG_ERROR, "%08000d", 1);
 	ssize_t size = read(fds[0], text, sizeof(text) - 1);

@@ -1,12 +1,33 @@
 /*
- * grpc with an allocator that fails: whichever allocation it is, nothing crashes, nothing leaks (the
- * sanitizer sees), and each call that was made ends exactly once.
+ * grpc with an allocator that fails: whichever allocation it is, nothing crashes, nothing leaks
+ * (the sanitizer sees), and each call that was made ends exactly once.
  */
-#include "fail_memory.h"
 #include "grpc_pair.h"
 
-static struct fail_memory memory;
+/* While armed, the Nth allocation fails, and if `for_good` all after it. */
+struct fault {
+	unsigned long countdown; /* 0: not armed */
+	bool for_good;
+	bool has_struck;
+};
+
+static struct fault fault;
 static const struct grpc_options options = {.send_buffer_bytes = 3000, .window_bytes = 70000};
+
+static void *faulty(void *ctx, void *pointer, size_t size)
+{
+	struct fault *armed = ctx;
+	if (size == 0) {
+		free(pointer);
+		return NULL;
+	}
+	if (armed->countdown > 0 && --armed->countdown == 0) {
+		armed->has_struck = true;
+		armed->countdown = armed->for_good ? 1 : 0;
+		return NULL;
+	}
+	return realloc(pointer, size);
+}
 
 static bool start(struct pair *pair)
 {
@@ -64,8 +85,8 @@ static void whole_exchange(struct pair *pair)
 	struct side *cancelled = call(pair, 1000);
 	struct side *late = call(pair, 10);
 	struct side *unknown = side_new(pair);
-	if (grpc_session_call(pair->client, "/unknown", INT64_MAX, &side_events, unknown,
-		    &unknown->call)) {
+	if (grpc_session_call(
+		    pair->client, "/unknown", INT64_MAX, &side_events, unknown, &unknown->call)) {
 		unknown->ended = 1;
 	}
 	unknown->pair = pair;
@@ -88,7 +109,8 @@ static void whole_exchange(struct pair *pair)
 	exchange(pair);
 }
 
-/* Returns whether an allocation failed, which is false once nth is beyond the exchange's last one. */
+/* Returns whether an allocation failed, which is false once nth is beyond the exchange's last one.
+ */
 static bool try_exchange(unsigned long nth, bool for_good)
 {
 	struct pair *pair = calloc(1, sizeof *pair);
@@ -96,16 +118,16 @@ static bool try_exchange(unsigned long nth, bool for_good)
 	pair->random.state = 7;
 	pair->chunk_max = 5000;
 	pair->now_us = 1;
-	fail_memory_arm(&memory, nth, for_good);
+	fault = (struct fault){.countdown = nth, .for_good = for_good};
 	whole_exchange(pair);
 	grpc_session_free(pair->client);
 	grpc_session_free(pair->server);
-	fail_memory_disarm(&memory);
+	fault.countdown = 0;
 	for (unsigned i = 0; i < pair->side_count; i++) {
 		assert_int_equal(pair->sides[i].ended, 1);
 	}
 	free(pair);
-	return memory.failed > 0;
+	return fault.has_struck;
 }
 
 static void survives_each_failure(void **state)
@@ -132,6 +154,6 @@ int main(void)
 		cmocka_unit_test(survives_each_failure),
 		cmocka_unit_test(survives_having_none_left),
 	};
-	fail_memory_start(&memory);
+	mem_set_hook(faulty, &fault);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,8 +30,7 @@ static void test_counting(void **state)
 static void test_names(void **state)
 {
 	(void)state;
-	assert_string_equal(
-		metrics_name(METRIC_events_received), "streamer_events_received_total");
+	assert_string_equal(metrics_name(METRIC_events_received), "streamer_events_received_total");
 	assert_string_equal(metrics_name(METRIC_queued_bytes), "streamer_queued_bytes");
 	for (unsigned i = 0; i < METRIC_COUNT; i++) {
 		for (unsigned j = 0; j < i; j++) {

@@ -1,0 +1,74 @@
+/*
+ * What the files of match share: the query, the compiler of filters and the index. The index finds,
+ * for a document, queries that may hold; whether they do is for its caller to see.
+ */
+#ifndef MATCH_PRIV_H
+#define MATCH_PRIV_H
+
+#include "cel.h"
+#include "match.h"
+
+struct match_bucket;
+struct match_collection;
+
+/* Queries that the index keeps together, in no order. */
+struct match_list {
+	struct match_query *first;
+	size_t count;
+};
+
+struct match_query {
+	uint64_t hash; /* of collection and tree */
+	size_t holders;
+	void *slot;                  /* the user's */
+	const struct cel_node *tree; /* canonical, in `memory` */
+
+	/* The index's. */
+	struct match_collection *collection;
+	struct match_bucket *bucket; /* where an equality files it; else NULL */
+	struct match_list *list;     /* where it stands; NULL: it is its whole collection's */
+	struct match_query *next, *previous;
+	bool is_by_id; /* found by `_id == c`, or a residual that begins with `_id in [c...]` */
+
+	_Alignas(max_align_t) char memory[];
+};
+
+/* ---- filters.c ---- */
+
+/* The canonical tree of a subscription's filters, in `arena`. As match_query_get. */
+enum err match_compile(struct arena *arena, const struct model_subscription *subscription,
+	struct err_info *info, uint32_t *ret_filter, const struct cel_node **ret_tree) MUST_CHECK;
+
+/* ---- index.c ---- */
+
+struct match_index {
+	uint64_t seed;
+	struct map collections; /* of match_collection */
+	struct map buckets;     /* of match_bucket, of all collections */
+};
+
+void match_index_init(struct match_index *index, uint64_t seed);
+void match_index_fini(struct match_index *index); /* empty */
+
+/* NULL: no query is about it. */
+struct match_collection *match_index_collection(
+	const struct match_index *index, struct bytes database, struct bytes collection);
+struct bytes match_collection_database(const struct match_collection *collection);
+struct bytes match_collection_name(const struct match_collection *collection);
+
+/* Files a query by its tree; ERR_MEMORY leaves no trace. */
+enum err match_index_file(struct match_index *index, struct bytes database, struct bytes collection,
+	struct match_query *query) MUST_CHECK;
+void match_index_unfile(struct match_index *index, struct match_query *query);
+
+/*
+ * Calls `visit` once for each query of the collection that may hold, those by document id first,
+ * then the whole collection's, then the others; stops at the first error and returns it. Without a
+ * document the others are passed over.
+ */
+typedef enum err (*match_visit_fn)(void *ctx, struct match_query *query);
+enum err match_index_visit(const struct match_index *index,
+	const struct match_collection *collection, const struct cel_input *input,
+	match_visit_fn visit, void *ctx) MUST_CHECK;
+
+#endif

@@ -1,2 +1,0 @@
-/* Nothing here yet: the files of this module take its place. */
-#include "base.h"

@@ -1,0 +1,308 @@
+/*
+ * StreamerMessage (proto/streamer.proto), both ways: deliveries are spliced from a run of ids and
+ * an encoded event, answers and acknowledgements are written field by field.
+ */
+#include "wire_priv.h"
+
+/* ---- ids ------------------------------------------------------------------------------------- */
+
+size_t wire_id_size(struct bytes id)
+{
+	return 1 + wire_varint_size(id.size) + id.size;
+}
+
+size_t wire_id_write(struct bytes id, char *place)
+{
+	struct wire_writer writer = {.place = place};
+	wire_put_prefix(&writer, 1, id.size);
+	wire_put_raw(&writer, id);
+	return writer.size;
+}
+
+bool wire_id_next(struct bytes *run, struct bytes *ret_id)
+{
+	struct wire_field field;
+	if (wire_field_next(run, &field) != OK) {
+		return false;
+	}
+	debug_check(field.number == 1 && field.type == WIRE_BYTES);
+	*ret_id = field.bytes;
+	return true;
+}
+
+/* ---- deliveries out -------------------------------------------------------------------------- */
+
+static size_t inner_size(size_t run_size, size_t event_size)
+{
+	return run_size + 1 + wire_varint_size(event_size) + event_size;
+}
+
+size_t wire_delivery_size(size_t run_size, size_t event_size)
+{
+	size_t inner = inner_size(run_size, event_size);
+	return 1 + wire_varint_size(inner) + inner;
+}
+
+void wire_delivery_write(struct bytes run, struct bytes event, char *place)
+{
+	struct wire_writer writer = {.place = place};
+	wire_put_prefix(&writer, 1, inner_size(run.size, event.size));
+	wire_put_raw(&writer, run);
+	wire_put_prefix(&writer, 2, event.size);
+	wire_put_raw(&writer, event);
+}
+
+/* ---- answers out ----------------------------------------------------------------------------- */
+
+/* Text for people may quote what they sent and be cut anywhere: it goes out up to its last whole
+ * character, rather than not at all. */
+static struct bytes whole(struct bytes text)
+{
+	return (struct bytes){text.data, bytes_utf8_prefix(text)};
+}
+
+static void put_answer_fields(struct wire_writer *writer, const void *message)
+{
+	const struct model_answer *answer = message;
+	wire_put_string(writer, 1, answer->id);
+	wire_put_integer(writer, 2, answer->refusal == MODEL_ACCEPTED);
+	wire_put_string(writer, 3, whole(answer->text));
+	wire_put_integer(writer, 100, (uint64_t)answer->refusal);
+	wire_put_integer(writer, 101, answer->filter);
+	wire_put_string(writer, 104, whole(answer->hint));
+}
+
+static void put_answer(struct wire_writer *writer, const void *message)
+{
+	wire_put_message(writer, 3, put_answer_fields, message);
+}
+
+enum err wire_answer_encode(struct buffer *buffer, const struct model_answer *answer)
+{
+	return wire_encode(buffer, put_answer, answer);
+}
+
+static void put_ack_fields(struct wire_writer *writer, const void *message)
+{
+	const int64_t *timestamp_ms = message;
+	wire_put_integer(writer, 1, (uint64_t)*timestamp_ms);
+}
+
+static void put_ack(struct wire_writer *writer, const void *message)
+{
+	wire_put_message(writer, 2, put_ack_fields, message);
+}
+
+enum err wire_heartbeat_ack_encode(struct buffer *buffer, int64_t timestamp_ms)
+{
+	return wire_encode(buffer, put_ack, &timestamp_ms);
+}
+
+/* ---- deliveries in --------------------------------------------------------------------------- */
+
+static bool is_id(const struct wire_field *field)
+{
+	return field->number == 1 && field->type == WIRE_BYTES;
+}
+
+static enum err write_id(const struct wire_field *field, void *ctx)
+{
+	struct wire_writer *writer = ctx;
+	if (is_id(field)) {
+		writer->size += wire_id_write(field->bytes, writer->place + writer->size);
+	}
+	return OK;
+}
+
+static enum err copy_run(
+	struct bytes delivery, size_t size, struct arena *arena, struct bytes *ret_run)
+{
+	struct wire_writer writer = {.place = arena_alloc(arena, size)};
+	if (!writer.place) {
+		return ERR_MEMORY;
+	}
+	enum err err = wire_each_field(delivery, write_id, &writer);
+	check(err == OK && writer.size == size);
+	*ret_run = (struct bytes){writer.place, size};
+	return OK;
+}
+
+static enum err parse_run(struct bytes delivery, struct arena *arena, struct bytes *ret_run)
+{
+	struct bytes rest = delivery;
+	struct bytes before = rest;
+	struct bytes first = {NULL, 0};
+	const char *end = NULL;
+	size_t size = 0;
+	struct wire_field field;
+	enum err err;
+	for (; (err = wire_field_next(&rest, &field)) == OK; before = rest) {
+		if (!is_id(&field)) {
+			continue;
+		}
+		if (!bytes_are_utf8(field.bytes)) {
+			return ERR_CORRUPT;
+		}
+		first = first.data ? first : before;
+		end = rest.data;
+		size += wire_id_size(field.bytes);
+	}
+	if (err != ERR_EMPTY) {
+		return err;
+	}
+	/* What stands between ids, or a length written longer than need be, makes the distance
+	 * larger than the run: if they are equal, the run is there already. */
+	if (size == 0 || (size_t)(end - first.data) == size) {
+		*ret_run = (struct bytes){first.data, size};
+		return OK;
+	}
+	return copy_run(delivery, size, arena, ret_run);
+}
+
+static enum err take_delivery(const struct wire_field *field, void *ctx)
+{
+	struct model_delivery *delivery = ctx;
+	uint32_t operation = 0;
+	switch (field->number) {
+	case 1:
+		return wire_take_string(field, &delivery->event_id);
+	case 2:
+		return wire_take_string(field, &delivery->database);
+	case 3:
+		return wire_take_string(field, &delivery->collection);
+	case 4:
+		return wire_take_string(field, &delivery->document_id);
+	case 5:
+		wire_take_uint32(field, &operation);
+		delivery->operation = operation == MODEL_INSERT || operation == MODEL_UPDATE ||
+				operation == MODEL_DELETE
+			? (enum model_operation)operation
+			: MODEL_NO_OPERATION;
+		return OK;
+	case 6:
+		wire_take_bytes(field, &delivery->document);
+		return OK;
+	case 7:
+		wire_take_int64(field, &delivery->timestamp_ms);
+		return OK;
+	case 102:
+		wire_take_int64(field, &delivery->received_us);
+		return OK;
+	default:
+		return OK;
+	}
+}
+
+enum err wire_delivery_parse(struct bytes event, struct model_delivery *ret_delivery)
+{
+	struct model_delivery delivery = {0};
+	enum err err = wire_each_field(event, take_delivery, &delivery);
+	if (err == OK) {
+		*ret_delivery = delivery;
+	}
+	return err;
+}
+
+/* ---- answers in ------------------------------------------------------------------------------ */
+
+struct answer_reader {
+	struct model_answer answer;
+	bool success;
+	uint32_t code;
+};
+
+static enum err take_answer(const struct wire_field *field, void *ctx)
+{
+	struct answer_reader *reader = ctx;
+	switch (field->number) {
+	case 1:
+		return wire_take_string(field, &reader->answer.id);
+	case 2:
+		wire_take_bool(field, &reader->success);
+		return OK;
+	case 3:
+		return wire_take_string(field, &reader->answer.text);
+	case 100:
+		wire_take_uint32(field, &reader->code);
+		return OK;
+	case 101:
+		wire_take_uint32(field, &reader->answer.filter);
+		return OK;
+	case 104:
+		return wire_take_string(field, &reader->answer.hint);
+	default:
+		return OK;
+	}
+}
+
+/* A peer of the original tells no code; it refuses filters, and ids by this text. */
+static enum model_refusal refusal_of(const struct answer_reader *reader)
+{
+	if (reader->success) {
+		return MODEL_ACCEPTED;
+	}
+	if (reader->code >= MODEL_REFUSED_FILTER && reader->code <= MODEL_REFUSED_ID) {
+		return (enum model_refusal)reader->code;
+	}
+	return bytes_equal(reader->answer.text, bytes_of("subscription ID already exists"))
+		? MODEL_REFUSED_DUPLICATE
+		: MODEL_REFUSED_FILTER;
+}
+
+static enum err parse_answer(struct bytes payload, struct model_answer *ret_answer)
+{
+	struct answer_reader reader = {0};
+	enum err err = wire_each_field(payload, take_answer, &reader);
+	if (err == OK) {
+		*ret_answer = reader.answer;
+		ret_answer->refusal = refusal_of(&reader);
+	}
+	return err;
+}
+
+static enum err take_ack(const struct wire_field *field, void *ctx)
+{
+	if (field->number == 1) {
+		wire_take_int64(field, ctx);
+	}
+	return OK;
+}
+
+/* ---- the message ----------------------------------------------------------------------------- */
+
+enum err wire_streamer_message_parse(
+	struct bytes bytes, struct arena *arena, struct wire_streamer_message *ret_message)
+{
+	uint32_t number;
+	struct bytes payload;
+	enum err err = wire_oneof(bytes, (struct wire_range){1, 3}, arena, &number, &payload);
+	if (err != OK) {
+		return err;
+	}
+	struct wire_streamer_message message = {.kind = WIRE_STREAMER_NOTHING};
+	uint32_t event_number;
+	switch (number) {
+	case 1:
+		message.kind = WIRE_STREAMER_DELIVERY;
+		err = parse_run(payload, arena, &message.run);
+		if (err == OK) {
+			err = wire_oneof(payload, (struct wire_range){2, 2}, arena, &event_number,
+				&message.event);
+		}
+		break;
+	case 2:
+		message.kind = WIRE_STREAMER_HEARTBEAT_ACK;
+		err = wire_each_field(payload, take_ack, &message.heartbeat_timestamp_ms);
+		break;
+	case 3:
+		message.kind = WIRE_STREAMER_ANSWER;
+		err = parse_answer(payload, &message.answer);
+		break;
+	default:
+		break;
+	}
+	if (err == OK) {
+		*ret_message = message;
+	}
+	return err;
+}

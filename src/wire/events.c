@@ -1,0 +1,326 @@
+/*
+ * Events out of changes. All that an event keeps of its change, and its encoding, is one piece of
+ * its arena; the tape is another. The document is read as a whole and strictly: what is wrong
+ * anywhere in it refuses it. The flattened document is the cells of `data` with the system's
+ * members behind them, so that "the last one wins" is also what lets these override those.
+ */
+#include "wire_priv.h"
+
+#include <string.h>
+
+#define BARE_ABOVE (64U * 1024U) /* an encoding larger than this gets a twin without its document  \
+				  */
+#define FIELDS_SIZE_MAX 160U     /* tags, lengths and integers of a StreamerEvent */
+#define SYSTEM_CELLS_MAX 12U     /* six members; larger values are counted apart */
+
+static const char no_bytes[1];
+
+/* ---- bytes of the change --------------------------------------------------------------------- */
+
+static struct bytes keep(char **place, struct bytes bytes)
+{
+	char *copy = *place;
+	if (bytes.size > 0) {
+		memcpy(copy, bytes.data, bytes.size);
+	}
+	*place += bytes.size;
+	return (struct bytes){copy, bytes.size};
+}
+
+static struct model_change keep_change(char **place, const struct model_change *change)
+{
+	struct model_change kept = *change;
+	kept.event_id = keep(place, change->event_id);
+	kept.database = keep(place, change->database);
+	kept.store_collection = keep(place, change->store_collection);
+	kept.store_id = keep(place, change->store_id);
+	kept.full_document = keep(place, change->full_document);
+	kept.update = keep(place, change->update);
+	kept.backend = keep(place, change->backend);
+	return kept;
+}
+
+static size_t change_size(const struct model_change *change)
+{
+	return change->event_id.size + change->database.size + change->store_collection.size +
+		change->store_id.size + change->full_document.size + change->update.size +
+		change->backend.size;
+}
+
+/* A piece of the source's document as the same piece of ours. */
+static struct bytes moved(struct bytes piece, struct bytes from, struct bytes to)
+{
+	if (piece.size == 0) {
+		return (struct bytes){no_bytes, 0};
+	}
+	size_t offset = (size_t)(piece.data - from.data);
+	debug_check(offset <= from.size && piece.size <= from.size - offset);
+	return (struct bytes){to.data + offset, piece.size};
+}
+
+static struct wire_document_head moved_head(
+	const struct wire_document_head *head, struct bytes from, struct bytes to)
+{
+	struct wire_document_head own = *head;
+	own.data = moved(head->data, from, to);
+	own.version = moved(head->version, from, to);
+	own.updated_at = moved(head->updated_at, from, to);
+	own.created_at = moved(head->created_at, from, to);
+	return own;
+}
+
+/* ---- the flattened document ------------------------------------------------------------------ */
+
+struct cells {
+	struct value *place; /* the object's own cell */
+	size_t count;
+	uint32_t members;
+};
+
+static void add_cells(struct cells *cells, const struct value *first, size_t count)
+{
+	memcpy(cells->place + cells->count, first, count * sizeof(*first));
+	cells->count += count;
+}
+
+static void add_member(struct cells *cells, const char *name, const struct value *value)
+{
+	if (value) {
+		struct value key = value_string(bytes_of(name));
+		add_cells(cells, &key, 1);
+		add_cells(cells, value, (size_t)(value_after(value) - value));
+		cells->members++;
+	}
+}
+
+static struct bytes id_of(const struct value *data)
+{
+	const struct value *id = data ? value_member(data, bytes_of("id")) : NULL;
+	return id && id->kind == VALUE_STRING ? value_text(id) : (struct bytes){no_bytes, 0};
+}
+
+static enum err flatten(
+	struct event *event, const struct wire_document_head *head, const struct value *root)
+{
+	const struct value *data = value_member(root, bytes_of("data"));
+	data = data && data->kind == VALUE_OBJECT ? data : NULL;
+	/* What is not `data` in the document bounds what the system's values take. */
+	size_t whole = (size_t)(value_after(root) - root);
+	struct cells cells = {.place = arena_alloc(&event->arena,
+				      (whole + 1 + SYSTEM_CELLS_MAX) * sizeof(*cells.place))};
+	if (!cells.place) {
+		return ERR_MEMORY;
+	}
+	event->document_id = id_of(data);
+	cells.count = 1;
+	if (data) {
+		cells.members = data->size;
+		add_cells(&cells, data + 1, (size_t)(value_after(data) - data) - 1);
+	}
+	struct value id = value_string(event->document_id);
+	struct value collection = value_string(event->collection);
+	struct value deleted = value_bool(true);
+	add_member(&cells, "id", &id);
+	add_member(&cells, "collection", &collection);
+	add_member(&cells, "version", value_member(root, bytes_of("version")));
+	add_member(&cells, "updatedAt", value_member(root, bytes_of("updatedAt")));
+	add_member(&cells, "createdAt", value_member(root, bytes_of("createdAt")));
+	add_member(&cells, "deleted", head->deleted ? &deleted : NULL);
+	cells.place[0] = (struct value){
+		.kind = VALUE_OBJECT, .size = cells.members, .as.span = (uint32_t)cells.count};
+	event->document = cells.place;
+	return OK;
+}
+
+/* Says in `info` why the document is refused, and ERR_CORRUPT. */
+static enum err check_shape(const struct value *root, struct err_info *info)
+{
+	if (root->kind != VALUE_OBJECT) {
+		return err_set(info, ERR_CORRUPT, 0, "the document is a %s, not an object",
+			value_kind_name(root->kind));
+	}
+	const struct value *data = value_member(root, bytes_of("data"));
+	if (data && data->kind != VALUE_OBJECT && data->kind != VALUE_NULL) {
+		return err_set(info, ERR_CORRUPT, 0, "the document's data is a %s, not an object",
+			value_kind_name(data->kind));
+	}
+	return OK;
+}
+
+/* ERR_CORRUPT, ERR_LIMIT: the document is refused. */
+static enum err read_document(struct event *event, const struct wire_document_head *head,
+	uint32_t json_depth_max, struct err_info *info)
+{
+	static const struct value nothing = {.kind = VALUE_OBJECT, .as.span = 1};
+	if (event->change.full_document.size == 0) {
+		return flatten(event, head, &nothing);
+	}
+	struct tape tape = {0};
+	enum err err =
+		json_read(event->change.full_document, json_depth_max, &event->arena, &tape, info);
+	if (err == OK) {
+		err = check_shape(tape.cells, info);
+	}
+	if (err == OK) {
+		err = flatten(event, head, tape.cells);
+	}
+	tape_fini(&tape);
+	return err;
+}
+
+/* The id of a document that is not read, or cannot be. */
+static enum err scan_id(struct event *event, struct bytes data)
+{
+	return wire_json_string(wire_json_member(data, "id"), &event->arena, &event->document_id);
+}
+
+/* ---- the encoding ---------------------------------------------------------------------------- */
+
+static void put_names(struct wire_writer *writer, const struct event *event)
+{
+	wire_put_bytes(writer, 1, event->change.event_id);
+	wire_put_bytes(writer, 2, event->change.database);
+	wire_put_bytes(writer, 3, event->collection);
+	wire_put_bytes(writer, 4, event->document_id);
+	wire_put_integer(writer, 5, (uint64_t)event->operation);
+}
+
+static void put_times(struct wire_writer *writer, const struct event *event)
+{
+	wire_put_integer(writer, 7, (uint64_t)event->change.timestamp_ms);
+	wire_put_integer(writer, 100, event->change.cluster_seconds);
+	wire_put_integer(writer, 101, event->change.cluster_increment);
+	wire_put_integer(writer, 102, (uint64_t)event->received_us);
+}
+
+/* The document's size is known only when it is there: room is left for the longest length, and the
+ * document moves up in the rare case that its length turns out a byte shorter. */
+static void put_document(struct wire_writer *writer, const struct wire_document_head *head)
+{
+	struct wire_writer prefix = {0};
+	wire_put_prefix(&prefix, 6, wire_document_size_max(head));
+	char *document = writer->place + writer->size + prefix.size;
+	size_t size = wire_document_write(head, document);
+	wire_put_prefix(writer, 6, size);
+	if (writer->place + writer->size != document) {
+		memmove(writer->place + writer->size, document, size);
+	}
+	writer->size += size;
+}
+
+/* What the encoding can take. The document's id comes from `data`, from a member that the spliced
+ * document is without: there is room for one of the two. */
+static size_t encoded_size_max(const struct model_change *change, struct bytes collection,
+	const struct wire_document_head *head)
+{
+	return FIELDS_SIZE_MAX + change->event_id.size + change->database.size + collection.size +
+		wire_document_size_max(head);
+}
+
+static enum err encode_bare(struct event *event)
+{
+	struct wire_writer writer = {0};
+	put_names(&writer, event);
+	put_times(&writer, event);
+	writer = (struct wire_writer){.place = arena_alloc(&event->arena, writer.size)};
+	if (!writer.place) {
+		return ERR_MEMORY;
+	}
+	put_names(&writer, event);
+	put_times(&writer, event);
+	event->encoded_bare = (struct bytes){writer.place, writer.size};
+	return OK;
+}
+
+static enum err encode(struct event *event, const struct wire_document_head *head, char *place)
+{
+	struct wire_writer writer = {.place = place};
+	put_names(&writer, event);
+	if (event->document && event->change.full_document.size > 0) {
+		put_document(&writer, head);
+	}
+	put_times(&writer, event);
+	event->encoded = (struct bytes){place, writer.size};
+	return writer.size > BARE_ABOVE ? encode_bare(event) : OK;
+}
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static enum err read_and_encode(struct event *event, const struct wire_document_head *head,
+	uint32_t json_depth_max, struct err_info *info, char *place)
+{
+	enum err err = read_document(event, head, json_depth_max, info);
+	if (err == ERR_CORRUPT || err == ERR_LIMIT) {
+		event->is_refused = true;
+		err = scan_id(event, head->data);
+	}
+	if (err == OK) {
+		err = encode(event, head, place);
+	}
+	event->is_read = err == OK;
+	return err;
+}
+
+static enum err fill(struct event *event, const struct model_change *change,
+	const struct wire_document_head *head, const struct wire_event_options *options,
+	struct err_info *info)
+{
+	size_t size = change_size(change) + head->collection.size;
+	if (options->read) {
+		size += encoded_size_max(change, head->collection, head);
+	}
+	char *place = arena_alloc(&event->arena, size);
+	if (!place) {
+		return ERR_MEMORY;
+	}
+	event->sequence = options->sequence;
+	event->received_us = options->received_us;
+	event->change = keep_change(&place, change);
+	event->collection = keep(&place, head->collection);
+	struct wire_document_head own =
+		moved_head(head, change->full_document, event->change.full_document);
+	own.collection = event->collection;
+	return options->read ? read_and_encode(event, &own, options->json_depth_max, info, place)
+			     : scan_id(event, own.data);
+}
+
+enum err wire_event_make(const struct model_change *change, enum model_operation operation,
+	const struct wire_document_head *head, const struct wire_event_options *options,
+	struct err_info *info, struct event **ret_event)
+{
+	/* The source's messages have been checked; a change that was pushed has not. */
+	if (!bytes_are_utf8(change->event_id) || !bytes_are_utf8(change->database)) {
+		return err_set(info, ERR_INVALID, 0, "event id and database must be UTF-8");
+	}
+	struct event *event;
+	enum err err = event_new(&event);
+	if (err != OK) {
+		return err;
+	}
+	event->operation = operation;
+	err = fill(event, change, head, options, info);
+	if (err != OK) {
+		event_unref(event);
+		return err;
+	}
+	*ret_event = event;
+	return OK;
+}
+
+enum err wire_event_read(
+	const struct event *event, uint32_t json_depth_max, struct event **ret_event)
+{
+	struct wire_event_options options = {.json_depth_max = json_depth_max,
+		.read = true,
+		.received_us = event->received_us,
+		.sequence = event->sequence};
+	struct arena scratch = {0};
+	struct wire_document_head head;
+	enum err err = wire_document_head_scan(event->change.full_document, &scratch, &head);
+	if (err == OK) {
+		err = wire_event_make(
+			&event->change, event->operation, &head, &options, NULL, ret_event);
+	}
+	arena_fini(&scratch);
+	return err;
+}

@@ -1,0 +1,108 @@
+/*
+ * The primitives of protobuf's encoding that all messages share: fields out of bytes, bytes out of
+ * fields. What a message means is in the file of that message.
+ */
+#ifndef WIRE_PRIV_H
+#define WIRE_PRIV_H
+
+#include "wire.h"
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+enum wire_type {
+	WIRE_VARINT = 0,
+	WIRE_FIXED64 = 1,
+	WIRE_BYTES = 2, /* strings, bytes, embedded messages */
+	WIRE_GROUP = 3,
+	WIRE_GROUP_END = 4,
+	WIRE_FIXED32 = 5,
+};
+
+struct wire_field {
+	uint32_t number;
+	enum wire_type type;
+	uint64_t integer;   /* VARINT, FIXED64, FIXED32 */
+	struct bytes bytes; /* BYTES */
+};
+
+/* The next field of a message; groups are skipped. ERR_EMPTY at the end, ERR_CORRUPT. */
+enum err wire_field_next(struct bytes *rest, struct wire_field *ret_field) MUST_CHECK;
+
+/* Calls `take` for each field until one fails. A field fed twice to a taker is last-wins by nature,
+ * and an embedded message fed twice is merged, as protobuf asks. */
+typedef enum err (*wire_take_fn)(const struct wire_field *field, void *ctx);
+enum err wire_each_field(struct bytes message, wire_take_fn take, void *ctx) MUST_CHECK;
+
+/*
+ * What a taker does with a field. A field of another type than the one asked for is an unknown
+ * field: it is ignored, and the output stays as it is. Only a string can be wrong: ERR_CORRUPT if
+ * not UTF-8.
+ */
+enum err wire_take_string(const struct wire_field *field, struct bytes *ret_text) MUST_CHECK;
+void wire_take_bytes(const struct wire_field *field, struct bytes *ret_bytes);
+void wire_take_int64(const struct wire_field *field, int64_t *ret_integer);
+void wire_take_uint32(const struct wire_field *field, uint32_t *ret_integer);
+void wire_take_bool(const struct wire_field *field, bool *ret_boolean);
+
+/*
+ * The embedded message that stands in a oneof with the numbers first to last: the last one set, and
+ * if it was set several times in succession, all of its pieces joined in the arena (which is what
+ * merging means). *ret_number is 0 if there is none.
+ */
+struct wire_range {
+	uint32_t first, last;
+};
+enum err wire_oneof(struct bytes message, struct wire_range numbers, struct arena *arena,
+	uint32_t *ret_number, struct bytes *ret_message) MUST_CHECK;
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+struct wire_writer {
+	char *place;     /* NULL: only counts */
+	size_t size;     /* written or counted so far */
+	bool is_refused; /* counting found what cannot be written: a string that is not UTF-8 */
+};
+typedef void (*wire_put_fn)(struct wire_writer *writer, const void *message);
+
+size_t wire_varint_size(uint64_t integer);
+void wire_put_varint(struct wire_writer *writer, uint64_t integer);
+void wire_put_raw(struct wire_writer *writer, struct bytes bytes);
+void wire_put_tag(struct wire_writer *writer, uint32_t number, enum wire_type type);
+void wire_put_prefix(struct wire_writer *writer, uint32_t number, size_t size); /* tag, length */
+
+/* These write nothing for the default value. */
+void wire_put_integer(struct wire_writer *writer, uint32_t number, uint64_t integer);
+void wire_put_bytes(struct wire_writer *writer, uint32_t number, struct bytes bytes);
+void wire_put_string(struct wire_writer *writer, uint32_t number, struct bytes text);
+
+/* An embedded message, empty or not. */
+void wire_put_message(
+	struct wire_writer *writer, uint32_t number, wire_put_fn put, const void *message);
+
+/* Appends the message whole or not at all: ERR_INVALID if it was refused, ERR_MEMORY. */
+enum err wire_encode(struct buffer *buffer, wire_put_fn put, const void *message) MUST_CHECK;
+
+/* ---- documents ------------------------------------------------------------------------------- */
+
+/*
+ * Writes the members of an object as they stand in its text, commas between them and no braces,
+ * without those whose name is in `dropped`. Gives the size, which is less than the object's.
+ */
+struct wire_names {
+	const char *const *names;
+	size_t count;
+};
+size_t wire_members_write(struct bytes object, struct wire_names dropped, char *place);
+
+/* The document as consumers see it, spliced from a strict full document. */
+size_t wire_document_size_max(const struct wire_document_head *head);
+size_t wire_document_write(const struct wire_document_head *head, char *place);
+
+/* The string that `text` is as JSON, strictly read; empty if it is none. ERR_MEMORY only. */
+enum err wire_json_string(
+	struct bytes text, struct arena *arena, struct bytes *ret_string) MUST_CHECK;
+
+/* The last member of that name, as it stands in the text; empty if there is none. */
+struct bytes wire_json_member(struct bytes object, const char *name);
+
+#endif
