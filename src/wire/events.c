@@ -8,10 +8,12 @@
 
 #include <string.h>
 
-#define BARE_ABOVE (64U * 1024U) /* an encoding larger than this gets a twin without its document  \
-				  */
-#define FIELDS_SIZE_MAX 160U     /* tags, lengths and integers of a StreamerEvent */
-#define SYSTEM_CELLS_MAX 12U     /* six members; larger values are counted apart */
+/* An encoding larger than this gets a twin without its document. */
+#define BARE_ABOVE (64U * 1024U)
+/* Tags, lengths and integers of a StreamerEvent. */
+#define FIELDS_SIZE_MAX 160U
+/* Six members; larger values are counted apart. */
+#define SYSTEM_CELLS_MAX 12U
 
 static const char no_bytes[1];
 

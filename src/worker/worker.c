@@ -99,10 +99,13 @@ static void on_events(void *ctx)
 
 enum err worker_push(struct worker *worker, struct event *event)
 {
-	enum err err = ring_push(worker->ring, event);
+	/* The ring's reference comes first: the worker may be done with it before ring_push
+	 * returns. */
+	enum err err = ring_push(worker->ring, event_ref(event));
 	if (err == OK) {
-		(void)event_ref(event);
 		loop_waker_wake(worker->events_waker);
+	} else {
+		event_unref(event);
 	}
 	return err;
 }
