@@ -236,7 +236,10 @@ struct streamer_item {
  */
 enum streamer_err streamer_receive(struct streamer_stream *stream, struct streamer_item *ret_item);
 
-/* The same, waiting at most timeout_ms (-1: for ever). STREAMER_TIMEOUT. */
+/*
+ * The same, waiting at most timeout_ms (-1: for ever). STREAMER_TIMEOUT; STREAMER_CANCELLED: a
+ * signal came while it waited.
+ */
 enum streamer_err streamer_wait(
 	struct streamer_stream *stream, int timeout_ms, struct streamer_item *ret_item);
 

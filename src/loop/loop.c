@@ -129,9 +129,37 @@ bool loop_run_deferred(struct loop *loop)
 
 /* ---- posts, wakers, work, descriptors ---- */
 
+enum err loop_post_owned(struct loop *loop, struct loop_posted *posted)
+{
+	return loop->ops->post(loop, posted);
+}
+
+struct made_post {
+	struct loop_posted posted;
+	loop_fn fn;
+	void *ctx;
+};
+
+static void run_made_post(void *ctx)
+{
+	struct made_post *post = ctx;
+	post->fn(post->ctx);
+	mem_free(post);
+}
+
 enum err loop_post(struct loop *loop, loop_fn fn, void *ctx)
 {
-	return loop->ops->post(loop, fn, ctx);
+	struct made_post *post = mem_alloc(sizeof(*post));
+	if (!post) {
+		return ERR_MEMORY;
+	}
+	*post = (struct made_post){
+		.posted = {.fn = run_made_post, .ctx = post}, .fn = fn, .ctx = ctx};
+	enum err err = loop->ops->post(loop, &post->posted);
+	if (err != OK) {
+		mem_free(post);
+	}
+	return err;
 }
 
 enum err loop_waker_new(struct loop *loop, loop_fn fn, void *ctx, struct loop_waker **ret_waker)

@@ -1,10 +1,10 @@
 /*
  * loop: one thread's turn: timers, sockets, descriptors, wakers, posts, blocking work, clock,
  * chance. Owns: its timers, connections and listeners until they are closed; never the `ctx` behind
- * them. Threads: all on the loop's thread, but for loop_post, loop_stop and loop_waker_wake: any
- * thread. Errors: ERR_IO, ERR_MEMORY, ERR_INVALID (an address that cannot be read); errno stays
- * inside. Invariant: callbacks run one at a time, from loop_run, never from within the call that
- * asked for them.
+ * them. Threads: all on the loop's thread, but for the clocks, both posts, loop_stop and
+ * loop_waker_wake: any thread. Errors: ERR_IO, ERR_MEMORY, ERR_INVALID (an address that cannot be
+ * read); errno stays inside. Invariant: callbacks run one at a time, from loop_run, never from
+ * within the call that asked for them.
  *
  * There are two implementations: loop_new (libuv, real sockets) and sim_loop_new (memory and
  * virtual time; one thread drives several loops, and "on its thread" means "its loop is in its
@@ -60,9 +60,22 @@ struct loop_deferred {
 void loop_defer(struct loop *loop, struct loop_deferred *deferred);
 void loop_undefer(struct loop *loop, struct loop_deferred *deferred); /* before its memory goes */
 
-/* Runs fn in a later turn of the loop; in the order of posting. Any thread. ERR_MEMORY, ERR_CLOSED.
+/*
+ * Runs fn in a later turn of the loop; in the order of posting. Any thread. ERR_MEMORY; ERR_CLOSED:
+ * loop_free has begun.
  */
 enum err loop_post(struct loop *loop, loop_fn fn, void *ctx) MUST_CHECK;
+
+/*
+ * The same in memory of the caller's, for what must not fail: `fn` and `ctx` are set, and nothing
+ * is touched until `fn` is called, which may free it. ERR_CLOSED.
+ */
+struct loop_posted {
+	loop_fn fn;
+	void *ctx;
+	struct loop_posted *next; /* the loop's */
+};
+enum err loop_post_owned(struct loop *loop, struct loop_posted *posted) MUST_CHECK;
 
 /* A bell: any number of wakes before the turn are one call of `fn`. Wake from any thread, no lock.
  */

@@ -28,7 +28,7 @@ struct loop_ops {
 	void (*timer_free)(struct loop_timer *timer);
 
 	void (*deferred)(struct loop *loop); /* the list was empty and is not any more */
-	enum err (*post)(struct loop *loop, loop_fn fn, void *ctx);
+	enum err (*post)(struct loop *loop, struct loop_posted *posted);
 	enum err (*waker_new)(
 		struct loop *loop, loop_fn fn, void *ctx, struct loop_waker **ret_waker);
 	void (*waker_wake)(struct loop_waker *waker);

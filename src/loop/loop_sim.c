@@ -149,28 +149,23 @@ static void deferred(struct loop *base)
 static void run_posts(void *owner)
 {
 	struct sim_loop *loop = owner;
-	struct sim_post *post = loop->posts_first;
+	struct loop_posted *post = loop->posts_first;
 	loop->posts_first = NULL;
 	loop->posts_last = NULL;
 	while (post) {
-		struct sim_post *next = post->next;
+		struct loop_posted *next = post->next;
 		post->fn(post->ctx);
-		mem_free(post);
 		post = next;
 	}
 }
 
-static enum err post_work(struct loop *base, loop_fn fn, void *ctx)
+static enum err sim_post(struct loop *base, struct loop_posted *post)
 {
 	struct sim_loop *loop = sim_of(base);
 	if (loop->freeing) {
 		return ERR_CLOSED;
 	}
-	struct sim_post *post = mem_alloc(sizeof(*post));
-	if (!post) {
-		return ERR_MEMORY;
-	}
-	*post = (struct sim_post){.fn = fn, .ctx = ctx};
+	post->next = NULL;
 	if (loop->posts_last) {
 		loop->posts_last->next = post;
 	} else {
@@ -403,7 +398,7 @@ static const struct loop_ops SIM_OPS = {
 	.timer_stop = timer_stop,
 	.timer_free = timer_free,
 	.deferred = deferred,
-	.post = post_work,
+	.post = sim_post,
 	.waker_new = waker_new,
 	.waker_wake = waker_wake,
 	.waker_free = waker_free,

@@ -98,14 +98,13 @@ static void real_deferred(struct loop *loop)
 static void run_posts(struct real_loop *loop)
 {
 	(void)pthread_mutex_lock(&loop->posts_mutex);
-	struct real_post *post = loop->posts_first;
+	struct loop_posted *post = loop->posts_first;
 	loop->posts_first = NULL;
 	loop->posts_last = NULL;
 	(void)pthread_mutex_unlock(&loop->posts_mutex);
 	while (post) {
-		struct real_post *next = post->next;
+		struct loop_posted *next = post->next;
 		post->fn(post->ctx);
-		mem_free(post);
 		post = next;
 	}
 }
@@ -115,14 +114,10 @@ static void bell_rang(uv_async_t *bell)
 	run_posts(bell->data);
 }
 
-static enum err real_post(struct loop *base, loop_fn fn, void *ctx)
+static enum err real_post(struct loop *base, struct loop_posted *post)
 {
 	struct real_loop *loop = real_of(base);
-	struct real_post *post = mem_alloc(sizeof(*post));
-	if (!post) {
-		return ERR_MEMORY;
-	}
-	*post = (struct real_post){.fn = fn, .ctx = ctx};
+	post->next = NULL;
 	(void)pthread_mutex_lock(&loop->posts_mutex);
 	bool closed = loop->posts_closed;
 	if (!closed) {
@@ -136,11 +131,7 @@ static enum err real_post(struct loop *base, loop_fn fn, void *ctx)
 		(void)uv_async_send(&loop->bell);
 	}
 	(void)pthread_mutex_unlock(&loop->posts_mutex);
-	if (closed) {
-		mem_free(post);
-		return ERR_CLOSED;
-	}
-	return OK;
+	return closed ? ERR_CLOSED : OK;
 }
 
 static void real_run(struct loop *base)

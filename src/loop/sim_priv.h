@@ -39,12 +39,6 @@ struct sim {
 	uint16_t port_last;
 };
 
-struct sim_post {
-	struct sim_post *next;
-	loop_fn fn;
-	void *ctx;
-};
-
 struct sim_loop {
 	struct loop loop;
 	struct sim *sim;
@@ -53,7 +47,7 @@ struct sim_loop {
 	uint64_t random;
 	bool stalled;
 	bool freeing; /* as in the real loop */
-	struct sim_post *posts_first, *posts_last;
+	struct loop_posted *posts_first, *posts_last;
 	struct sim_event posted;
 	struct sim_event deferred; /* a turn for work deferred outside of one */
 	size_t works_count;

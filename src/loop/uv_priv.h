@@ -13,12 +13,6 @@ struct real_conn;
 struct real_listener;
 struct real_socket;
 
-struct real_post {
-	struct real_post *next;
-	loop_fn fn;
-	void *ctx;
-};
-
 struct real_loop {
 	struct loop loop;
 	uv_loop_t uv;
@@ -31,8 +25,8 @@ struct real_loop {
 	atomic_ulong here; /* pthread_self() of the thread in loop_run, or 0 */
 
 	pthread_mutex_t posts_mutex;
-	struct real_post *posts_first, *posts_last; /* under the mutex */
-	bool posts_closed;                          /* under the mutex */
+	struct loop_posted *posts_first, *posts_last; /* under the mutex */
+	bool posts_closed;                            /* under the mutex */
 
 	bool freeing;       /* loop_free is under way: connections end, nothing else is called */
 	size_t works_count; /* loop_work under way */

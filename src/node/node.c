@@ -160,6 +160,9 @@ enum streamer_err streamer_push(struct streamer *streamer, const char *change, s
 		return node_failure(ERR_UNSUPPORTED, &info, failure);
 	}
 	ingest_routed(streamer->ingest, routed_by_all(streamer));
+	if (!atomic_load(&streamer->held)) {
+		ingest_resume(streamer->ingest);
+	}
 	struct arena arena = {0};
 	struct model_source_message message;
 	uint64_t ordinal = ingest_sequence(streamer->ingest) + 1;
@@ -251,7 +254,8 @@ static void on_worker_closed(void *ctx)
 	struct node_worker *worker = ctx;
 	loop_timer_free(worker->drain_timer);
 	worker->drain_timer = NULL;
-	check(loop_post(worker->streamer->loop, on_worker_closed_here, worker->streamer) == OK);
+	worker->closed = (struct loop_posted){.fn = on_worker_closed_here, .ctx = worker->streamer};
+	check(loop_post_owned(worker->streamer->loop, &worker->closed) == OK);
 	if (worker->owns_loop) {
 		loop_stop(worker->loop);
 	}
@@ -286,7 +290,8 @@ static void continue_closing(struct streamer *streamer)
 	streamer->stage = NODE_DRAINING;
 	for (size_t i = 0; i < streamer->workers_count; i++) {
 		struct node_worker *worker = &streamer->workers[i];
-		check(loop_post(worker->loop, on_worker_drain, worker) == OK);
+		worker->drain = (struct loop_posted){.fn = on_worker_drain, .ctx = worker};
+		check(loop_post_owned(worker->loop, &worker->drain) == OK);
 	}
 }
 
@@ -308,6 +313,12 @@ static void on_close(void *ctx)
 	} else {
 		ingest_stop(streamer->ingest, on_ingest_stopped, streamer);
 	}
+}
+
+/* Never called: the loop that lends a push engine its clock does not run. */
+static void on_push_stopped(void *ctx)
+{
+	(void)ctx;
 }
 
 static void free_worker(struct node_worker *worker)
@@ -355,7 +366,11 @@ void streamer_close(struct streamer *streamer)
 		return;
 	}
 	check(atomic_load(&streamer->streams_open) == 0);
-	check(loop_post(streamer->loop, on_close, streamer) == OK);
+	if (streamer->options.source == STREAMER_PUSH) {
+		ingest_stop(streamer->ingest, on_push_stopped, streamer); /* we are its thread */
+	}
+	streamer->close = (struct loop_posted){.fn = on_close, .ctx = streamer};
+	check(loop_post_owned(streamer->loop, &streamer->close) == OK);
 	join_threads(streamer);
 	free_streamer(streamer);
 }
@@ -383,15 +398,11 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.number = number,
 		.ring_events = (size_t)limits[OPTION_ring_events],
 		.json_depth_max = limit(streamer, OPTION_json_depth_max),
-		.stream = {.hard_bytes = (size_t)limits[OPTION_queue_hard_bytes],
-			.soft_bytes = (size_t)limits[OPTION_queue_soft_bytes],
-			.soft_us = limits[OPTION_queue_soft_ms] * 1000},
+		.stream = streamer->stream_limits,
 		.subs = {.id_bytes_max = limit(streamer, OPTION_subscription_id_bytes_max),
 			.per_stream_max = (size_t)limits[OPTION_stream_subscriptions_max],
 			.total_max = (size_t)limits[OPTION_subscriptions_max]},
-		.remote = {.wire = {.filters_max = limit(streamer, OPTION_filters_max),
-				   .filter_list_max = limit(streamer, OPTION_filter_list_max),
-				   .filter_depth_max = limit(streamer, OPTION_filter_depth_max)},
+		.remote = {.wire = streamer->wire,
 			.message_bytes_max = limit(streamer, OPTION_listen_message_bytes_max),
 			.delivery_bytes_max = limit(streamer, OPTION_delivery_bytes_max),
 			.calls_max = limit(streamer, OPTION_streams_per_connection_max),
@@ -404,6 +415,18 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.log = &streamer->log,
 		.metrics = &streamer->metrics,
 	};
+}
+
+static void set_limits(struct streamer *streamer)
+{
+	const int64_t *limits = streamer->options.limits;
+	streamer->wire = (struct wire_limits){.filters_max = limit(streamer, OPTION_filters_max),
+		.filter_list_max = limit(streamer, OPTION_filter_list_max),
+		.filter_depth_max = limit(streamer, OPTION_filter_depth_max)};
+	streamer->stream_limits =
+		(struct stream_limits){.hard_bytes = (size_t)limits[OPTION_queue_hard_bytes],
+			.soft_bytes = (size_t)limits[OPTION_queue_soft_bytes],
+			.soft_us = limits[OPTION_queue_soft_ms] * 1000};
 }
 
 static enum err make_workers(struct streamer *streamer)
@@ -562,6 +585,7 @@ enum streamer_err streamer_open(const struct streamer_options *options,
 	streamer->fd = -1;
 	streamer->log = (struct log){
 		.fd = options->log_fd, .least = options->log_debug ? LOG_DEBUG : LOG_INFO};
+	set_limits(streamer);
 	enum err err = make_parts(streamer, &info);
 	if (err == OK) {
 		err = start_threads(streamer);

@@ -7,6 +7,7 @@
 #include "ingest.h"
 #include "loop.h"
 #include "metrics.h"
+#include "remote.h"
 #include "stream.h"
 #include "streamer.h"
 #include "worker.h"
@@ -29,6 +30,8 @@ struct node_worker {
 	struct worker *worker;
 	struct loop_timer *drain_timer;
 	int64_t drain_until_us;
+	struct loop_posted drain;  /* to the worker's loop */
+	struct loop_posted closed; /* to the main loop */
 	pthread_t thread;
 	bool has_thread;
 	bool owns_loop;
@@ -47,11 +50,14 @@ struct streamer {
 	struct loop_waker *routed_waker;
 	struct loop_listener *listener;
 	struct ingest *ingest;
+	struct wire_limits wire; /* of a request */
+	struct stream_limits stream_limits;
 	struct node_worker *workers;
 	size_t workers_count;
 	size_t next_worker; /* whose turn the next connection is */
 	_Atomic size_t next_stream;
 	size_t workers_closed;
+	struct loop_posted close; /* to the main loop */
 	pthread_t thread;
 	bool has_thread;
 	enum node_stage stage;     /* main loop's */
@@ -61,6 +67,38 @@ struct streamer {
 	int fd; /* eventfd: something has changed */
 	char address[128];
 };
+
+/* ---- streams --------------------------------------------------------------------------------- */
+
+/* A request on its way to the loop that carries it out: a GatewayMessage. */
+struct node_request {
+	struct loop_posted posted;
+	struct streamer_stream *stream;
+	struct buffer message;
+};
+
+/* What differs between a stream of this process and one to a Streamer elsewhere. */
+struct node_stream_kind {
+	void (*request)(struct streamer_stream *stream, struct bytes message); /* loop's thread */
+	void (*room)(struct streamer_stream *stream);  /* the consumer has taken an item */
+	void (*close)(struct streamer_stream *stream); /* the last call: frees the stream */
+};
+
+/* What both begin with: the consumer's end. */
+struct streamer_stream {
+	const struct node_stream_kind *kind;
+	struct loop *loop; /* where requests are carried out */
+	struct stream *queue;
+	int fd;          /* eventfd: receive should be called */
+	bool is_holding; /* that item is still at the queue's head */
+	struct streamer_bytes *ids;
+	size_t ids_capacity;
+};
+
+/* Makes the queue and the descriptor; fini lets the consumer's end go, and the rest. */
+enum err node_stream_init(struct streamer_stream *stream, const struct node_stream_kind *kind,
+	const struct stream_limits *limits, struct metrics *metrics) MUST_CHECK;
+void node_stream_fini(struct streamer_stream *stream);
 
 /* Signals an eventfd; clears it. */
 void node_signal(int fd);

@@ -10,6 +10,7 @@
 struct remote_client {
 	struct loop *loop;
 	struct remote_client_options options;
+	char *address; /* options.address */
 	struct stream *stream;
 	struct grpc_client *grpc; /* NULL once its connection is gone */
 	struct grpc_call *call;   /* NULL once it has ended */
@@ -41,9 +42,8 @@ static enum err wait_in_line(struct remote_client *client, struct bytes message)
 	return OK;
 }
 
-static enum err request(struct remote_client *client)
+enum err remote_client_request(struct remote_client *client, struct bytes message)
 {
-	struct bytes message = buffer_bytes(&client->encoded);
 	if (!client->call) {
 		return ERR_CLOSED;
 	}
@@ -77,14 +77,14 @@ enum err remote_client_subscribe(
 	check(subscription->id.size > 0);
 	client->encoded.size = 0;
 	enum err err = wire_subscribe_encode(&client->encoded, subscription);
-	return err == OK ? request(client) : err;
+	return err == OK ? remote_client_request(client, buffer_bytes(&client->encoded)) : err;
 }
 
 enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id)
 {
 	client->encoded.size = 0;
 	enum err err = wire_unsubscribe_encode(&client->encoded, id);
-	return err == OK ? request(client) : err;
+	return err == OK ? remote_client_request(client, buffer_bytes(&client->encoded)) : err;
 }
 
 /* ---- what comes ------------------------------------------------------------------------------ */
@@ -93,7 +93,11 @@ static enum err on_delivery(
 	struct remote_client *client, const struct wire_streamer_message *message)
 {
 	struct event *event = NULL;
-	enum err err = event_new(&event);
+	struct model_delivery checked;
+	enum err err = wire_delivery_parse(message->event, &checked);
+	if (err == OK) {
+		err = event_new(&event);
+	}
 	if (err != OK) {
 		return err;
 	}
@@ -187,7 +191,7 @@ static void on_heartbeat(void *ctx)
 	client->encoded.size = 0;
 	if (wire_heartbeat_encode(
 		    &client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000) == OK) {
-		(void)!request(client);
+		(void)!remote_client_request(client, buffer_bytes(&client->encoded));
 	}
 	loop_timer_start(client->heartbeat, client->options.heartbeat_us);
 }
@@ -209,6 +213,7 @@ static void free_client(struct remote_client *client)
 	arena_fini(&client->arena);
 	buffer_fini(&client->encoded);
 	buffer_fini(&client->waiting);
+	mem_free(client->address);
 	mem_free(client);
 }
 
@@ -246,6 +251,14 @@ enum err remote_client_open(struct loop *loop, const struct remote_client_option
 	client->loop = loop;
 	client->options = *options;
 	client->stream = stream;
+	size_t size = strlen(options->address) + 1;
+	client->address = mem_alloc(size);
+	if (!client->address) {
+		mem_free(client);
+		return ERR_MEMORY;
+	}
+	memcpy(client->address, options->address, size);
+	client->options.address = client->address;
 	const struct grpc_options grpc = {.message_bytes_max = options->message_bytes_max,
 		.window_bytes = 16U << 20,
 		.log = options->log,

@@ -27,9 +27,9 @@
 struct remote_engine {
 	enum err (*open)(void *ctx, const char *peer, stream_wake_fn wake, void *wake_ctx,
 		struct stream **ret_stream, void **ret_handle);
-	void (*subscribe)(void *handle, const struct model_subscription *subscription);
-	void (*answer)(
-		void *handle, const struct model_answer *answer); /* refused before it got there */
+	/* `refusal`: what reading the request has found already (code OK: nothing). */
+	void (*subscribe)(void *handle, const struct model_subscription *subscription,
+		const struct err_info *refusal);
 	void (*unsubscribe)(void *handle, struct bytes id);
 	void (*heartbeat)(void *handle, int64_t timestamp_ms);
 	void (*close)(void *handle);
@@ -79,6 +79,8 @@ struct remote_client;
 enum err remote_client_open(struct loop *loop, const struct remote_client_options *options,
 	struct stream *stream, struct remote_client **ret_client) MUST_CHECK;
 /* Ids must not be empty. ERR_CLOSED when the connection is gone. */
+/* An encoded GatewayMessage; and two of them made here. */
+enum err remote_client_request(struct remote_client *client, struct bytes message) MUST_CHECK;
 enum err remote_client_subscribe(
 	struct remote_client *client, const struct model_subscription *subscription) MUST_CHECK;
 enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id) MUST_CHECK;

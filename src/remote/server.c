@@ -175,16 +175,7 @@ static void on_subscribe(struct session *session, struct model_subscription *sub
 		model_uuid_print(loop_random(server->loop), loop_random(server->loop), made_up);
 		subscription->id = bytes_of(made_up);
 	}
-	if (refusal->code == OK) {
-		server->engine.subscribe(session->handle, subscription);
-		return;
-	}
-	char text[320];
-	(void)snprintf(text, sizeof(text), "failed to compile filters: %s", refusal->text);
-	const struct model_answer answer = {.id = subscription->id,
-		.refusal = refusal->code == ERR_LIMIT ? MODEL_REFUSED_LIMIT : MODEL_REFUSED_FILTER,
-		.text = bytes_of(text)};
-	server->engine.answer(session->handle, &answer);
+	server->engine.subscribe(session->handle, subscription, refusal);
 }
 
 static void on_message(void *ctx, struct bytes bytes)

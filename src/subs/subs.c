@@ -327,8 +327,16 @@ static bool refuse_by_limit(struct subs *subs, const struct subs_stream *stream,
 	return limit != NULL;
 }
 
+static void refuse_filters(struct subs *subs, struct model_answer *answer,
+	enum model_refusal refusal, const struct err_info *info)
+{
+	(void)snprintf(subs->text, sizeof(subs->text), "failed to compile filters: %s", info->text);
+	refuse(subs, answer, refusal, subs->text);
+}
+
 void subs_add(struct subs *subs, struct subs_stream *stream,
-	const struct model_subscription *subscription, struct model_answer *ret_answer)
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer)
 {
 	check(subscription->id.size > 0);
 	*ret_answer = (struct model_answer){.id = subscription->id};
@@ -340,15 +348,19 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 		refuse(subs, ret_answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
 		return;
 	}
+	if (refusal->code != OK) {
+		refuse_filters(subs, ret_answer,
+			refusal->code == ERR_LIMIT ? MODEL_REFUSED_LIMIT : MODEL_REFUSED_FILTER,
+			refusal);
+		return;
+	}
 	struct match_query *query = NULL;
 	struct err_info info = {0};
 	uint32_t filter = 0;
 	enum err err = match_query_get(subs->match, subscription, &info, &filter, &query);
 	if (err == ERR_INVALID) {
-		(void)snprintf(
-			subs->text, sizeof(subs->text), "failed to compile filters: %s", info.text);
 		ret_answer->filter = filter;
-		refuse(subs, ret_answer, MODEL_REFUSED_FILTER, subs->text);
+		refuse_filters(subs, ret_answer, MODEL_REFUSED_FILTER, &info);
 		return;
 	}
 	if (err == OK) {

@@ -33,11 +33,13 @@ void subs_stream_free(struct subs *subs, struct subs_stream *stream); /* with it
 size_t subs_stream_count(const struct subs_stream *stream);
 
 /*
- * Always gives an answer: accepted, or refused and why. The id must not be empty. The answer's id
- * is borrowed from the subscription; its text is valid until the next call.
+ * Always gives an answer: accepted, or refused and why. The id must not be empty. `refusal` is what
+ * reading the request has found already (code OK: nothing). The answer's id is borrowed from the
+ * subscription; its text is valid until the next call.
  */
 void subs_add(struct subs *subs, struct subs_stream *stream,
-	const struct model_subscription *subscription, struct model_answer *ret_answer);
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer);
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id) MUST_CHECK;
 
 /* One stream's ids behind one query, encoded as they go out. */

@@ -6,6 +6,8 @@
 #include "match.h"
 #include "route.h"
 
+#include <stdio.h>
+
 /* Batches between two looks at the sockets: events must not keep answers and writes waiting. */
 #define BATCHES_PER_TURN 16
 #define TICK_US 100000
@@ -179,6 +181,7 @@ enum err worker_attach(
 	}
 	attached->worker = worker;
 	attached->stream = stream;
+	(void)snprintf(attached->peer, sizeof(attached->peer), "here");
 	route_target_init(&attached->target, stream);
 	enum err err = subs_stream_new(worker->subs, &attached->target, &attached->subs);
 	if (err != OK) {
@@ -194,26 +197,22 @@ enum err worker_attach(
 	return OK;
 }
 
-void worker_answer(struct worker_stream *stream, const struct model_answer *answer)
+void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription,
+	const struct err_info *refusal)
 {
+	if (!stream->subs) {
+		return; /* ended */
+	}
+	struct model_answer answer;
+	subs_add(stream->worker->subs, stream->subs, subscription, refusal, &answer);
 	enum err err =
-		stream_push_answer(stream->stream, answer, loop_now_us(stream->worker->loop));
+		stream_push_answer(stream->stream, &answer, loop_now_us(stream->worker->loop));
 	if (err == ERR_MEMORY) {
 		stream_end(stream->stream, err, "out of memory for an answer");
 	}
 	if (err != OK && err != ERR_CLOSED) {
 		report_end(stream, err);
 	}
-}
-
-void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription)
-{
-	if (!stream->subs) {
-		return; /* ended */
-	}
-	struct model_answer answer;
-	subs_add(stream->worker->subs, stream->subs, subscription, &answer);
-	worker_answer(stream, &answer);
 }
 
 void worker_unsubscribe(struct worker_stream *stream, struct bytes id)
@@ -274,26 +273,16 @@ static enum err open_for_gateway(void *ctx, const char *peer, stream_wake_fn wak
 		stream_unref(stream);
 		return err;
 	}
-	size_t size = 0;
-	while (peer[size] && size < sizeof(attached->peer) - 1) {
-		attached->peer[size] = peer[size];
-		size++;
-	}
+	(void)snprintf(attached->peer, sizeof(attached->peer), "%s", peer);
 	*ret_stream = stream;
 	*ret_handle = attached;
 	return OK;
 }
 
-static void subscribe_for_gateway(void *handle, const struct model_subscription *subscription)
+static void subscribe_for_gateway(
+	void *handle, const struct model_subscription *subscription, const struct err_info *refusal)
 {
-	worker_subscribe(handle, subscription);
-}
-
-static void answer_gateway(void *handle, const struct model_answer *answer)
-{
-	struct worker_stream *stream = handle;
-	metrics_add(stream->worker->options.metrics, METRIC_subscribes_refused, 1);
-	worker_answer(stream, answer);
+	worker_subscribe(handle, subscription, refusal);
 }
 
 static void unsubscribe_for_gateway(void *handle, struct bytes id)
@@ -372,7 +361,6 @@ static enum err make_parts(struct worker *worker)
 	if (err == OK) {
 		const struct remote_engine engine = {.open = open_for_gateway,
 			.subscribe = subscribe_for_gateway,
-			.answer = answer_gateway,
 			.unsubscribe = unsubscribe_for_gateway,
 			.heartbeat = heartbeat_of_gateway,
 			.close = close_for_gateway,

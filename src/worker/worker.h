@@ -57,8 +57,9 @@ void worker_adopt(struct worker *worker, int socket);
 struct worker_stream;
 enum err worker_attach(
 	struct worker *worker, struct stream *stream, struct worker_stream **ret_stream) MUST_CHECK;
-void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription);
-void worker_answer(struct worker_stream *stream, const struct model_answer *answer);
+/* `refusal`: what reading the request has found already (code OK: nothing). */
+void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription,
+	const struct err_info *refusal);
 void worker_unsubscribe(struct worker_stream *stream, struct bytes id);
 void worker_heartbeat(struct worker_stream *stream, int64_t timestamp_ms);
 void worker_detach(struct worker_stream *stream);
