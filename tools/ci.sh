@@ -89,7 +89,7 @@ lane_docs() {
 	awk '/^```c$/ {inside = 1; next} /^```$/ && inside {exit} inside' README.md >"$out/readme.c"
 	[ -s "$out/readme.c" ] || { echo "docs: README.md has no C example" && return 1; }
 	local libraries
-	libraries=$(pkg-config --libs libnghttp2 openssl zlib libuv libprotobuf-c libxxhash)
+	libraries=$(pkg-config --libs libnghttp2 openssl zlib libuv libxxhash)
 	# shellcheck disable=SC2086 # a list of options
 	gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude "$out/readme.c" -o "$out/readme-static" \
 		"$lanes/gcc/src/libstreamer.a" $libraries -lpthread -lm &&
@@ -111,7 +111,8 @@ lane_format() {
 lane_lint() {
 	build lint clang --buildtype=debug || return 1
 	local status=0
-	sources | grep '\.c$' | xargs -P "$jobs" -n 4 clang-tidy -p "$lanes/lint" --quiet 2>"$lanes/lint.log" ||
+	# one file a run: clang-tidy 14 carries what it knows of a va_list into the next file
+	sources | grep '\.c$' | xargs -P "$jobs" -n 1 clang-tidy -p "$lanes/lint" --quiet 2>"$lanes/lint.log" ||
 		status=1
 	grep -v 'warnings generated\|Suppressed\|Use -header-filter' "$lanes/lint.log"
 	cppcheck --quiet --std=c11 --library=posix --enable=warning,performance,portability \

@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-#define BLOCK_MIN 2048U
-#define BLOCK_MAX (256U * 1024U)
+#define BLOCK_MIN ((size_t)2048)
+#define BLOCK_MAX ((size_t)256 * 1024)
 #define ALIGNMENT 16U
 
 struct arena_block {

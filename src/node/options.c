@@ -8,7 +8,7 @@
 
 _Static_assert(OPTION_COUNT <= STREAMER_LIMITS_MAX, "streamer.h has no room for so many options");
 
-static const struct streamer_option options[] = {
+static const struct streamer_option list[] = {
 #define OPTION(name, unit, standard, least, most, help) {#name, unit, help, standard, least, most},
 #include "options.def"
 #undef OPTION
@@ -19,15 +19,15 @@ bool streamer_option_at(size_t index, struct streamer_option *ret_option)
 	if (index >= OPTION_COUNT) {
 		return false;
 	}
-	*ret_option = options[index];
+	*ret_option = list[index];
 	return true;
 }
 
-void streamer_options_init(struct streamer_options *ret_options)
+void streamer_options_init(struct streamer_options *options)
 {
-	*ret_options = (struct streamer_options){.source = STREAMER_PUSH, .log_fd = 2};
+	*options = (struct streamer_options){.source = STREAMER_PUSH, .log_fd = 2};
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		ret_options->limits[i] = options[i].standard;
+		options->limits[i] = list[i].standard;
 	}
 }
 
@@ -40,28 +40,28 @@ static bool name_is(const char *written, const char *name)
 	return *written == *name;
 }
 
-enum streamer_err streamer_options_set(struct streamer_options *set, const char *name,
+enum streamer_err streamer_options_set(struct streamer_options *options, const char *name,
 	const char *value, struct streamer_failure *failure)
 {
 	struct err_info info = {0};
 	for (size_t i = 0; i < OPTION_COUNT; i++) {
-		if (!name_is(name, options[i].name)) {
+		if (!name_is(name, list[i].name)) {
 			continue;
 		}
 		char *end = NULL;
 		errno = 0;
 		long long number = strtoll(value, &end, 10);
-		if (end == value || *end || errno == ERANGE || number < options[i].least ||
-			number > options[i].most) {
+		if (end == value || *end || errno == ERANGE || number < list[i].least ||
+			number > list[i].most) {
 			(void)err_set(&info, ERR_INVALID, 0,
 				"%s: \"%s\" is not a number from %lld to %lld%s%s; the default is "
 				"%lld",
-				name, value, (long long)options[i].least,
-				(long long)options[i].most, *options[i].unit ? " " : "",
-				options[i].unit, (long long)options[i].standard);
+				name, value, (long long)list[i].least, (long long)list[i].most,
+				*list[i].unit ? " " : "", list[i].unit,
+				(long long)list[i].standard);
 			return node_failure(ERR_INVALID, &info, failure);
 		}
-		set->limits[i] = number;
+		options->limits[i] = number;
 		return STREAMER_OK;
 	}
 	(void)err_set(&info, ERR_NOT_FOUND, 0, "there is no option %s", name);
