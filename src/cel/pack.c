@@ -81,7 +81,7 @@ size_t cel_pack(
 {
 	struct pack pack = {memory, memory ? room : 0, 0};
 	const struct cel_node *copy = pack_node(&pack, node);
-	if (pack.used <= pack.room) {
+	if (memory && pack.used <= pack.room) {
 		*ret_node = copy;
 	}
 	return pack.used;
@@ -92,7 +92,7 @@ size_t cel_pack_field(
 {
 	struct pack pack = {memory, memory ? room : 0, 0};
 	struct cel_field copy = pack_field(&pack, field);
-	if (pack.used <= pack.room) {
+	if (memory && pack.used <= pack.room) {
 		*ret_field = copy;
 	}
 	return pack.used;

@@ -255,12 +255,16 @@ static enum err watch(struct ndjson_source *source)
 	return err == ERR_MEMORY ? err : OK; /* what cannot be watched is read a piece per turn */
 }
 
-/* A file that cannot be opened is no failed start: the state tells it. */
+/*
+ * A file that cannot be opened is no failed start: the state tells it. A named pipe is opened
+ * whether somebody writes to it yet or not, and is watched until somebody does.
+ */
 static enum err start(struct ingest *ingest)
 {
 	struct ndjson_source *source = ingest->source;
 	bool is_stdin = strcmp(ingest->address, "-") == 0;
-	source->fd = is_stdin ? STDIN_FILENO : open(ingest->address, O_RDONLY | O_CLOEXEC);
+	source->fd =
+		is_stdin ? STDIN_FILENO : open(ingest->address, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (source->fd < 0) {
 		fail(source, "cannot open the file", errno);
 		return OK;

@@ -162,8 +162,10 @@ static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
 		text.size > 0 ? ": " : "", BYTES_FORMAT(text));
 	client->call = NULL;
 	loop_timer_stop(client->heartbeat);
-	enum err why = status == GRPC_OK ? ERR_CLOSED : grpc_err_of(status);
-	stream_finish(client->stream, why, words);
+	if (client->connected) { /* else `on_closed` has the better words */
+		enum err why = status == GRPC_OK ? ERR_CLOSED : grpc_err_of(status);
+		stream_finish(client->stream, why, words);
+	}
 	if (client->grpc) {
 		grpc_client_close(client->grpc);
 	}
