@@ -119,7 +119,8 @@ const char *streamer_address(const struct streamer *streamer);
 
 /*
  * STREAMER_PUSH only: one change as a line of JSON, `size` bytes, in one of two forms:
- *   {"op":"insert|update|replace|delete","database":"default","collection":"users","id":"u1","data":{}}
+ *   {"op":"insert","database":"default","collection":"users","id":"u1","data":{}}
+ *   (op: insert, update, replace or delete)
  * or a ChangeEvent with the field names of proto/puller.proto and `full_doc` as an object. The
  * change is read, checked and handed to the workers in the caller's thread. STREAMER_FULL: nothing
  * was taken, call again when streamer_fd is readable. STREAMER_INVALID: it is no change, see

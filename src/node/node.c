@@ -168,8 +168,10 @@ enum streamer_err streamer_push(struct streamer *streamer, const char *change, s
 	uint64_t ordinal = ingest_sequence(streamer->ingest) + 1;
 	enum err err = wire_change_line_parse((struct bytes){change, size}, ordinal,
 		loop_wall_us(streamer->push_loop) / 1000, &arena, &message, &info);
-	if (err == ERR_CORRUPT || (err == OK && !message.has_change)) {
+	if (err == ERR_CORRUPT) {
 		err = ERR_INVALID;
+	} else if (err == OK && !message.has_change) {
+		err = err_set(&info, ERR_INVALID, 0, "a heartbeat is no change: \"op\" is missing");
 	}
 	if (err == OK) {
 		err = ingest_push(streamer->ingest, &message.change, &info);

@@ -159,10 +159,18 @@ static enum err parse_run(struct bytes delivery, struct arena *arena, struct byt
 	return copy_run(delivery, size, arena, ret_run);
 }
 
+/* A number that we do not know is no operation. */
+static void take_operation(const struct wire_field *field, enum model_operation *ret_operation)
+{
+	uint32_t number = *ret_operation;
+	wire_take_uint32(field, &number);
+	bool is_known = number == MODEL_INSERT || number == MODEL_UPDATE || number == MODEL_DELETE;
+	*ret_operation = is_known ? (enum model_operation)number : MODEL_NO_OPERATION;
+}
+
 static enum err take_delivery(const struct wire_field *field, void *ctx)
 {
 	struct model_delivery *delivery = ctx;
-	uint32_t operation = 0;
 	switch (field->number) {
 	case 1:
 		return wire_take_string(field, &delivery->event_id);
@@ -173,11 +181,7 @@ static enum err take_delivery(const struct wire_field *field, void *ctx)
 	case 4:
 		return wire_take_string(field, &delivery->document_id);
 	case 5:
-		wire_take_uint32(field, &operation);
-		delivery->operation = operation == MODEL_INSERT || operation == MODEL_UPDATE ||
-				operation == MODEL_DELETE
-			? (enum model_operation)operation
-			: MODEL_NO_OPERATION;
+		take_operation(field, &delivery->operation);
 		return OK;
 	case 6:
 		wire_take_bytes(field, &delivery->document);

@@ -5,8 +5,6 @@
  */
 #include "wire_priv.h"
 
-#include <string.h>
-
 static bool is_null(struct bytes text)
 {
 	return bytes_equal(text, (struct bytes){"null", 4});
@@ -58,10 +56,15 @@ struct bytes wire_json_member(struct bytes object, const char *name)
 
 /* ---- the head -------------------------------------------------------------------------------- */
 
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 static bool starts_object(struct bytes text)
 {
 	size_t at = 0;
-	while (at < text.size && memchr(" \t\r\n", text.data[at], 4)) {
+	while (at < text.size && is_space(text.data[at])) {
 		at++;
 	}
 	return at < text.size && text.data[at] == '{';
@@ -99,7 +102,7 @@ enum err wire_document_head_scan(
 	struct wire_document_head head = {.is_object = starts_object(document)};
 	struct json_member member;
 	size_t cursor = 0;
-	while (head.is_object && json_next_member(document, &cursor, &member) == OK) {
+	while (json_next_member(document, &cursor, &member) == OK) {
 		enum err err = note_member(&member, arena, &head);
 		if (err != OK) {
 			return err;
@@ -143,32 +146,45 @@ size_t wire_members_write(struct bytes object, struct wire_names dropped, char *
 	return writer.size;
 }
 
-/* The system's members in the order in which they go out. `deleted` is last: it is a system's
- * member on tombstones only. */
-static const char *const system_names[] = {
-	"id", "collection", "version", "updatedAt", "createdAt", "deleted"};
-#define SYSTEM_NAMES (sizeof(system_names) / sizeof(system_names[0]))
+struct system_member {
+	const char *name;
+	struct bytes value;
+};
+#define SYSTEM_MEMBERS_MAX 4
 
-static void write_member(struct wire_writer *writer, const char *name, struct bytes value)
+/* Those that the document has, in the order in which they go out. `deleted` is one on tombstones
+ * only. */
+static size_t list_system_members(
+	const struct wire_document_head *head, struct system_member members[SYSTEM_MEMBERS_MAX])
 {
-	if (value.size == 0) {
-		return;
+	const struct system_member all[SYSTEM_MEMBERS_MAX] = {
+		{"version", head->version},
+		{"updatedAt", head->updated_at},
+		{"createdAt", head->created_at},
+		{"deleted", bytes_of(head->deleted ? "true" : "")},
+	};
+	size_t count = 0;
+	for (size_t i = 0; i < SYSTEM_MEMBERS_MAX; i++) {
+		if (all[i].value.size > 0) {
+			members[count++] = all[i];
+		}
 	}
-	if (writer->size > 1) {
-		wire_put_raw(writer, (struct bytes){",", 1});
-	}
-	wire_put_raw(writer, (struct bytes){"\"", 1});
-	wire_put_raw(writer, bytes_of(name));
-	wire_put_raw(writer, (struct bytes){"\":", 2});
-	wire_put_raw(writer, value);
+	return count;
 }
 
 static void write_system_members(struct wire_writer *writer, const struct wire_document_head *head)
 {
-	write_member(writer, "version", head->version);
-	write_member(writer, "updatedAt", head->updated_at);
-	write_member(writer, "createdAt", head->created_at);
-	write_member(writer, "deleted", bytes_of(head->deleted ? "true" : ""));
+	struct system_member members[SYSTEM_MEMBERS_MAX];
+	size_t count = list_system_members(head, members);
+	for (size_t i = 0; i < count; i++) {
+		if (writer->size > 1) {
+			wire_put_raw(writer, (struct bytes){",", 1});
+		}
+		wire_put_raw(writer, (struct bytes){"\"", 1});
+		wire_put_raw(writer, bytes_of(members[i].name));
+		wire_put_raw(writer, (struct bytes){"\":", 2});
+		wire_put_raw(writer, members[i].value);
+	}
 }
 
 size_t wire_document_size_max(const struct wire_document_head *head)
@@ -179,12 +195,19 @@ size_t wire_document_size_max(const struct wire_document_head *head)
 	return count.size;
 }
 
+/* Of the user's members those go that the system has too. */
 size_t wire_document_write(const struct wire_document_head *head, char *place)
 {
-	struct wire_names dropped = {system_names, SYSTEM_NAMES - (head->deleted ? 0 : 1)};
+	struct system_member members[SYSTEM_MEMBERS_MAX];
+	const char *dropped[2 + SYSTEM_MEMBERS_MAX] = {"id", "collection"};
+	size_t count = list_system_members(head, members);
+	for (size_t i = 0; i < count; i++) {
+		dropped[2 + i] = members[i].name;
+	}
 	struct wire_writer writer = {.place = place};
 	wire_put_raw(&writer, (struct bytes){"{", 1});
-	writer.size += wire_members_write(head->data, dropped, place + 1);
+	writer.size +=
+		wire_members_write(head->data, (struct wire_names){dropped, 2 + count}, place + 1);
 	write_system_members(&writer, head);
 	wire_put_raw(&writer, (struct bytes){"}", 1});
 	return writer.size;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* An encoding larger than this gets a twin without its document. */
-#define BARE_ABOVE (64U * 1024U)
+#define BARE_ABOVE 65536U
 /* Tags, lengths and integers of a StreamerEvent. */
 #define FIELDS_SIZE_MAX 160U
 /* Six members; larger values are counted apart. */

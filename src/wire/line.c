@@ -11,6 +11,8 @@
 /* More than any document may have, plus the line around it: deeper ones are refused as documents.
  */
 #define DEPTH_MAX 10100
+/* 2026-01-01: made-up times are near real ones, and the same whenever the line is read. */
+#define SECONDS_LEAST UINT32_C(1767225600)
 #define VERBATIM_MAX 32 /* bytes of what somebody wrote that are said back to them */
 
 enum form {
@@ -343,8 +345,7 @@ static void put_full_document(struct wire_writer *writer, const void *message)
 	const struct line *line = made->line;
 	struct bytes collection = text_of(line, COLLECTION);
 	bool is_first = made->change->kind != MODEL_CHANGE_UPDATE;
-	/* The store's id needs no escapes but those of the database's name, which it begins with.
-	 */
+	/* The store's id begins with the database's name, and with its escapes. */
 	put_text(writer, "{\"id\":");
 	wire_put_raw(
 		writer, (struct bytes){made->database_json.data, made->database_json.size - 1});
@@ -397,7 +398,7 @@ static enum err take_short(const struct line *line, struct model_change *change)
 	made.database_json = has_database ? line->members[DATABASE].text : bytes_of("\"default\"");
 	change->database = has_database ? text_of(line, DATABASE) : bytes_of("default");
 	change->store_collection = bytes_of("documents");
-	change->cluster_seconds = (uint32_t)(line->ordinal >> 32) + 1;
+	change->cluster_seconds = SECONDS_LEAST + (uint32_t)(line->ordinal >> 32);
 	change->cluster_increment = (uint32_t)line->ordinal;
 	change->timestamp_ms = line->now_ms;
 	enum err err = take_kind(line, OP, &change->kind);

@@ -2,7 +2,7 @@
  * wire: bytes to structs and back: both protocols, and changes as lines of JSON.
  * Owns: nothing; parsed structs are views of the bytes given, or live in the arena given.
  * Threads: pure functions.
- * Errors: ERR_CORRUPT (with text where a person sent it), ERR_LIMIT (depth, size), ERR_MEMORY.
+ * Errors: ERR_CORRUPT (with text where a person sent it), ERR_LIMIT, ERR_INVALID, ERR_MEMORY.
  * Invariant: the only module that knows field numbers; strings it lets through are UTF-8.
  */
 #ifndef WIRE_H
@@ -37,11 +37,17 @@ enum err wire_source_message_encode(
 	struct buffer *buffer, const struct model_source_message *message) MUST_CHECK;
 
 /*
- * A change as a line of JSON: the ChangeEvent with the proto's field names and `full_doc` as an
- * object
- * (`update_desc` too, `cluster_time` as {"t","i"}), plus `progress`; or the short form
- * {"op","database","collection","id","data"}, for which what is missing is made up from `ordinal`
- * (the line's number, from 1) and `now_ms`. Strings live in `arena`, `full_document` is JSON text.
+ * A change as a line of JSON, in one of two forms. Members that are null count as missing, and a
+ * member that neither form knows is a mistake.
+ * Long: the ChangeEvent with the proto's field names, `full_doc` and `update_desc` as objects,
+ * `cluster_time` as {"t","i"}, plus `progress`; what is missing is empty, as on the wire.
+ * Short: {"op","database","collection","id","data"}, of which `op` and `collection` must be there,
+ * and `id` (which may stand in `data` instead) for all but an insert; the rest is made up from
+ * `ordinal` (the line's number, from 1) and `now_ms` as the original's storage would. A "delete"
+ * becomes what its DELETE does, an update to a tombstone: `deleted` is true and `data` is empty.
+ * A line with `progress` and nothing else is a heartbeat.
+ * Strings live in `arena`, `full_document` is JSON text. ERR_CORRUPT and ERR_LIMIT say in `info` at
+ * which byte of the line something else should be.
  */
 enum err wire_change_line_parse(struct bytes line, uint64_t ordinal, int64_t now_ms,
 	struct arena *arena, struct model_source_message *ret_message,
@@ -71,6 +77,8 @@ enum err wire_document_head_scan(
  * Makes the event of a change: copies its bytes, sets collection, document id and operation, and
  * reads it if told to. A document that is not strict JSON gives an event with is_refused (and what
  * could be read of collection and id). `info` (may be NULL) says why a document was refused.
+ * `head` is of this change's own full_document. ERR_INVALID: an event id or a database that is not
+ * UTF-8.
  */
 enum err wire_event_make(const struct model_change *change, enum model_operation operation,
 	const struct wire_document_head *head, const struct wire_event_options *options,
@@ -140,8 +148,7 @@ enum wire_streamer_kind {
 };
 struct wire_streamer_message {
 	enum wire_streamer_kind kind;
-	struct bytes
-		run; /* DELIVERY: the ids, as a run. They need not stand together on the wire */
+	struct bytes run;   /* DELIVERY: the ids, as a run; on the wire they may stand apart */
 	struct bytes event; /* DELIVERY: the StreamerEvent's bytes, for wire_delivery_parse */
 	int64_t heartbeat_timestamp_ms;
 	struct model_answer answer;

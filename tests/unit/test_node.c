@@ -465,8 +465,8 @@ static void test_bad_changes(void **state)
 	struct streamer_options options = quiet_options();
 	struct streamer *streamer = open_engine(&options);
 	static const char *const bad[] = {"", "{", "[]", "{}", "{\"op\":\"insert\"}",
-		"{\"op\":\"insert\",\"database\":\"d\",\"collection\":\"c\",\"id\":\"i\","
-		"\"data\":{\"a\":1e999}}"};
+		("{\"op\":\"insert\",\"database\":\"d\",\"collection\":\"c\",\"id\":\"i\","
+		 "\"data\":{\"a\":1e999}}")};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		struct streamer_failure failure = {0};
 		if (streamer_push(streamer, bad[i], strlen(bad[i]), &failure) != STREAMER_INVALID) {
