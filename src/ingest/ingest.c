@@ -75,11 +75,12 @@ static void tell(void *ctx)
 {
 	struct ingest *ingest = ctx;
 	bool change_is_due = ingest->change_is_due;
+	bool stopped_is_due = ingest->stopped_is_due; /* of a stop in `changed`: another turn */
 	ingest->change_is_due = false;
 	if (change_is_due && ingest->sink.changed) {
 		ingest->sink.changed(ingest->sink.ctx);
 	}
-	if (ingest->stopped_is_due) {
+	if (stopped_is_due) {
 		ingest->stopped_is_due = false;
 		ingest->stopped(ingest->stopped_ctx);
 	}
@@ -360,7 +361,7 @@ int64_t ingest_lag_ms(const struct ingest *ingest)
 
 struct bytes ingest_marker(const struct ingest *ingest)
 {
-	return ingest_markers_resume(&ingest->markers);
+	return buffer_bytes(&ingest->markers.routed);
 }
 
 uint64_t ingest_sequence(const struct ingest *ingest)

@@ -4,8 +4,8 @@
  * Threads: its loop's thread; ingest_state and ingest_lag_ms may be asked by any.
  * Errors: the source's mistakes are counted and logged, and cost the change or the connection;
  *         ERR_FULL from ingest_push; a file that cannot be read ends in INGEST_FAILED.
- * Invariant: events go to the sink in the source's order, each once; the marker to resume from
- * never passes an event that has not been routed.
+ * Invariant: events go to the sink in the source's order, each once; ingest_marker never passes an
+ * event that has not been routed.
  */
 #ifndef INGEST_H
 #define INGEST_H
@@ -87,7 +87,7 @@ enum err ingest_push(
 enum ingest_state ingest_state(const struct ingest *ingest);
 /* Milliseconds between the newest change's timestamp and its arrival; -1 before the first. */
 int64_t ingest_lag_ms(const struct ingest *ingest);
-/* Where it would resume: the newest marker all of whose events have been routed; may be empty. */
+/* The newest marker all of whose events have been routed: where another life would resume. */
 struct bytes ingest_marker(const struct ingest *ingest);
 /* Sequence of the newest event handed to the sink; 0 before the first. */
 uint64_t ingest_sequence(const struct ingest *ingest);

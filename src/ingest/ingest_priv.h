@@ -29,9 +29,15 @@ enum err ingest_markers_prepare(struct ingest_markers *markers, struct bytes mar
 /* The prepared marker stands behind the event of this sequence. */
 void ingest_markers_commit(struct ingest_markers *markers, uint64_t sequence);
 void ingest_markers_routed(struct ingest_markers *markers, uint64_t sequence);
-/* Where to resume. Before any marker is routed: the oldest one whose event the sink has. */
+/*
+ * Where a new connection of the same life resumes. Before any marker is routed it is the oldest one
+ * there is: its event the sink has, and without a marker what follows would be lost.
+ */
 struct bytes ingest_markers_resume(const struct ingest_markers *markers);
-/* The source does not take `refused`: ask for all that it keeps, or if that was it, for nothing. */
+/*
+ * The source does not take `refused`: ask for all that it keeps, or if that was it, for what is
+ * new. ERR_MEMORY changes nothing.
+ */
 enum err ingest_markers_refuse(struct ingest_markers *markers, struct bytes refused) MUST_CHECK;
 
 /* ---- repeats (repeats.c) --------------------------------------------------------------------- */

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #define MARKERS_MAX 65536
-#define MARKER_BYTES_MAX (256 * 1024) /* a longer one is not kept: resuming starts further back */
-#define EVERYTHING "e30"              /* the marker {}: all that the source keeps */
+#define MARKER_BYTES_MAX 262144 /* a longer one is not kept: resuming starts further back */
+#define EVERYTHING "e30"        /* the marker {}: all that the source keeps */
 
 static struct ingest_marker_entry *entry_at(const struct ingest_markers *markers, size_t index)
 {
@@ -112,9 +112,15 @@ struct bytes ingest_markers_resume(const struct ingest_markers *markers)
 
 enum err ingest_markers_refuse(struct ingest_markers *markers, struct bytes refused)
 {
-	bool was_everything = bytes_equal(refused, bytes_of(EVERYTHING));
+	markers->next.size = 0;
+	if (!bytes_equal(refused, bytes_of(EVERYTHING))) {
+		enum err err = buffer_append_text(&markers->next, EVERYTHING);
+		if (err) {
+			return err;
+		}
+	}
 	markers->first = 0;
 	markers->count = 0;
-	markers->routed.size = 0;
-	return was_everything ? OK : buffer_append_text(&markers->routed, EVERYTHING);
+	move_text(&markers->routed, &markers->next);
+	return OK;
 }

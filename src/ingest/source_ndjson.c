@@ -2,7 +2,7 @@
  * Lines of a file, a pipe or stdin as a source. A pipe is read when the loop says that there is
  * something; a regular file, which no poller takes, a piece per turn, so that the loop lives. At
  * most one piece and the line that began before it are in memory. Line numbers count from 1, empty
- * lines too. A FIFO that nobody has open for writing holds up the start.
+ * lines too.
  */
 #include "ingest_priv.h"
 #include "wire.h"
@@ -19,6 +19,7 @@
 struct ndjson_source {
 	struct ingest *ingest;
 	int fd;                   /* -1: not open */
+	bool is_stdin;            /* which stays open */
 	struct loop_watch *watch; /* NULL: read a piece per turn */
 	struct loop_timer *next;  /* the next turn's work */
 	struct buffer in;         /* read */
@@ -56,7 +57,7 @@ static void close_file(struct ndjson_source *source)
 		loop_watch_free(source->watch);
 		source->watch = NULL;
 	}
-	if (source->fd > STDIN_FILENO) {
+	if (source->fd >= 0 && !source->is_stdin) {
 		(void)close(source->fd);
 	}
 	source->fd = -1;
@@ -80,6 +81,13 @@ static void fail(struct ndjson_source *source, const char *what, int error)
 
 /* ---- lines ------------------------------------------------------------------------------- */
 
+static void give_up(struct ingest *ingest, const char *why)
+{
+	struct ndjson_source *source = ingest->source;
+	ingest_fail(ingest, "line %" PRIu64 ": %s", source->line, why);
+	close_file(source);
+}
+
 static void refuse_line(struct ndjson_source *source, const char *why)
 {
 	struct ingest *ingest = source->ingest;
@@ -90,8 +98,12 @@ static void refuse_line(struct ndjson_source *source, const char *why)
 			ingest->address, source->line, why);
 		return;
 	}
-	ingest_fail(ingest, "line %" PRIu64 ": %s", source->line, why);
-	close_file(source);
+	give_up(ingest, why);
+}
+
+static bool is_live(const struct ndjson_source *source)
+{
+	return ingest_state(source->ingest) == INGEST_LIVE;
 }
 
 static bool is_blank(struct bytes line)
@@ -122,15 +134,15 @@ static void take_line(struct ndjson_source *source, struct bytes line)
 	int64_t now_ms = loop_wall_us(ingest->loop) / 1000;
 	enum err err = wire_change_line_parse(
 		line, source->line, now_ms, &source->scratch, &message, &info);
+	if (err && err != ERR_MEMORY) {
+		refuse_line(source, info.text);
+		return;
+	}
 	if (!err) {
 		err = ingest_take(ingest, &message);
-		(void)err_set(&info, err, 0, "%s", err_text(err));
 	}
-	if (err == ERR_MEMORY) {
-		ingest_fail(ingest, "line %" PRIu64 ": %s", source->line, err_text(err));
-		close_file(source);
-	} else if (err && err != ERR_FULL && ingest_state(ingest) == INGEST_LIVE) {
-		refuse_line(source, info.text);
+	if (err && err != ERR_FULL && is_live(source)) {
+		give_up(ingest, err_text(err));
 	}
 }
 
@@ -148,11 +160,6 @@ static bool next_line(struct ndjson_source *source, struct bytes *ret_line)
 	*ret_line = (struct bytes){in->data + source->at, line_end - source->at};
 	source->at = end ? line_end + 1 : line_end;
 	return true;
-}
-
-static bool is_live(const struct ndjson_source *source)
-{
-	return ingest_state(source->ingest) == INGEST_LIVE;
 }
 
 /* Every whole line, while the sink takes them; what is left begins at the buffer's start. */
@@ -262,9 +269,9 @@ static enum err watch(struct ndjson_source *source)
 static enum err start(struct ingest *ingest)
 {
 	struct ndjson_source *source = ingest->source;
-	bool is_stdin = strcmp(ingest->address, "-") == 0;
-	source->fd =
-		is_stdin ? STDIN_FILENO : open(ingest->address, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	source->is_stdin = strcmp(ingest->address, "-") == 0;
+	source->fd = source->is_stdin ? STDIN_FILENO
+				      : open(ingest->address, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (source->fd < 0) {
 		fail(source, "cannot open the file", errno);
 		return OK;
@@ -294,13 +301,6 @@ static void go_on(struct ingest *ingest)
 	struct ndjson_source *source = ingest->source;
 	ingest_goto(ingest, INGEST_LIVE);
 	loop_timer_start(source->next, 0);
-}
-
-static void give_up(struct ingest *ingest, const char *why)
-{
-	struct ndjson_source *source = ingest->source;
-	ingest_fail(ingest, "line %" PRIu64 ": %s", source->line, why);
-	close_file(source);
 }
 
 static void stop(struct ingest *ingest)

@@ -56,17 +56,15 @@ static void free_source(struct ingest *ingest)
 
 /* ---- the end of a connection ------------------------------------------------------------- */
 
-/* The wait before the next try: doubles from break to break, and is up to a fifth off either way,
- * so that those who lost the same Puller do not come back at the same time. */
+/* The wait before the next try: doubles from break to break, and is up to a fourth shorter, so that
+ * those who lost the same Puller do not come back at the same time. */
 static int64_t next_wait(struct puller_source *source)
 {
-	const struct ingest_options *options = &source->ingest->options;
-	int64_t base_us = source->backoff_us;
-	int64_t fifth_us = base_us / 5;
-	uint64_t off_us = loop_random(source->ingest->loop) % ((uint64_t)fifth_us * 2 + 1);
-	source->backoff_us =
-		base_us < options->backoff_max_us / 2 ? base_us * 2 : options->backoff_max_us;
-	return base_us - fifth_us + (int64_t)off_us;
+	int64_t max_us = source->ingest->options.backoff_max_us;
+	int64_t base_us = source->backoff_us < max_us ? source->backoff_us : max_us;
+	uint64_t less_us = loop_random(source->ingest->loop) % ((uint64_t)base_us / 4 + 1);
+	source->backoff_us = base_us < max_us / 2 ? base_us * 2 : max_us;
+	return base_us - (int64_t)less_us;
 }
 
 /* No callback of the call is heeded any more; `closed` follows if there is a connection. */
@@ -270,6 +268,9 @@ static void try_again(struct puller_source *source)
 			LOG_WARNING,
 			"ingest: cannot try the puller, address=%s reason=%s again_in_ms=%" PRId64,
 			source->ingest->address, err_text(err), source->wait_us / 1000);
+		if (ingest_state(source->ingest) != INGEST_WAITING) {
+			ingest_goto(source->ingest, INGEST_WAITING);
+		}
 		loop_timer_start(source->timer, source->wait_us);
 	}
 }

@@ -91,6 +91,9 @@ enum err ingest_transform(struct ingest *ingest, const struct model_change *chan
 	if (err) {
 		return err;
 	}
+	if (operation == MODEL_DELETE && event->document_id.size == 0) {
+		metrics_add(ingest->options.metrics, METRIC_events_without_id, 1);
+	}
 	if (event->is_refused) {
 		tell_refused(ingest, event, &reason);
 	}

@@ -301,13 +301,13 @@ void sim_conn_drop(struct sim_conn *conn)
 	mem_free(conn);
 }
 
-void sim_cut(struct sim *sim, struct loop_conn *base)
+void sim_cut(struct sim *sim, struct loop_conn *conn)
 {
-	struct sim_conn *conn = (struct sim_conn *)base;
-	struct sim_conn *peer = conn->peer;
-	bool was_connecting = conn->state == SIM_CONNECTING;
-	conn->peer = NULL;
-	end_later(conn, was_connecting ? ERR_UNAVAILABLE : ERR_IO, sim_after_delay(sim));
+	struct sim_conn *own = (struct sim_conn *)conn;
+	struct sim_conn *peer = own->peer;
+	bool was_connecting = own->state == SIM_CONNECTING;
+	own->peer = NULL;
+	end_later(own, was_connecting ? ERR_UNAVAILABLE : ERR_IO, sim_after_delay(sim));
 	if (peer) {
 		peer->peer = NULL;
 		end_later(peer, ERR_IO, sim_after_delay(sim));

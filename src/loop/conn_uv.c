@@ -71,11 +71,12 @@ void real_conn_end_later(struct real_conn *conn, enum err why)
 	real_hurry(loop);
 }
 
-/* The peer is gone, so this ends: no more than the kernel's buffer holds. */
+/* What the kernel's buffer holds; one who refuses our bytes and sends on is not heard to the end.
+ */
 static void read_rest(struct real_conn *conn)
 {
 	char *buffer = real_of(conn->conn.loop)->read_buffer;
-	while (!conn->paused && !conn->owner_closed) {
+	for (int i = 0; i < REST_READS_MAX && !conn->paused && !conn->owner_closed; i++) {
 		ssize_t got = recv(conn->socket->fd, buffer, READ_BUFFER_BYTES, 0);
 		if (got <= 0) {
 			return;

@@ -1,8 +1,8 @@
 /*
  * From an address to a connected socket. A connector belongs to its connection, but stays on its
  * own while the thread pool still looks its name up: then `conn` is NULL and the answer is thrown
- * away. The addresses of a name are tried one after the other. How long that may take is the
- * caller's timer.
+ * away. What comes for a connection that its owner has closed meanwhile is thrown away too. The
+ * addresses of a name are tried one after the other. How long that may take is the caller's timer.
  */
 #include "uv_priv.h"
 
@@ -119,6 +119,10 @@ static void attempt_ready(void *owner, int status, int events)
 	socklen_t size = sizeof(error);
 	int failed = getsockopt(attempted->fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	connector->socket = NULL;
+	if (connector->conn->state == CONN_ENDING) {
+		real_socket_close(attempted);
+		return;
+	}
 	if (failed || error || status < 0) {
 		real_socket_close(attempted);
 		try_next(connector);
@@ -139,10 +143,10 @@ static void looked_up(uv_getaddrinfo_t *lookup, int status, struct addrinfo *fou
 		connector->count = take_candidates(found, connector->candidates, CANDIDATES_MAX);
 	}
 	uv_freeaddrinfo(found);
-	if (connector->conn) {
-		try_next(connector);
-	} else {
+	if (!connector->conn) {
 		mem_free(connector);
+	} else if (connector->conn->state != CONN_ENDING) {
+		try_next(connector);
 	}
 }
 

@@ -50,9 +50,11 @@ enum err loop_timer_new(struct loop *loop, loop_fn fired, void *ctx, struct loop
 	return loop->ops->timer_new(loop, fired, ctx, ret_timer);
 }
 
+/* A delay that would leave the clock's range is as good as one that never comes. */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_us)
 {
-	timer->loop->ops->timer_start(timer, delay_us);
+	const int64_t delay_us_max = INT64_MAX / 2;
+	timer->loop->ops->timer_start(timer, delay_us < delay_us_max ? delay_us : delay_us_max);
 }
 
 void loop_timer_stop(struct loop_timer *timer)

@@ -107,9 +107,9 @@ struct sim_conn {
 	struct sim_conn *before, *after; /* in a loop's `conns`, or in `unowned` */
 };
 
-enum err sim_connect(struct loop *loop, const char *address, const struct loop_conn_events *events,
+enum err sim_connect(struct loop *base, const char *text, const struct loop_conn_events *events,
 	void *ctx, struct loop_conn **ret_conn) MUST_CHECK;
-enum err sim_conn_open(struct loop *loop, int socket, const struct loop_conn_events *events,
+enum err sim_conn_open(struct loop *base, int socket, const struct loop_conn_events *events,
 	void *ctx, struct loop_conn **ret_conn) MUST_CHECK;
 enum err sim_conn_write(struct loop_conn *base, const struct iovec *pieces, size_t count,
 	size_t *ret_taken) MUST_CHECK;
@@ -130,9 +130,9 @@ struct sim_listener {
 	struct sim_listener *next;
 };
 
-enum err sim_listen(struct loop *loop, const char *address, loop_accepted_fn accepted, void *ctx,
+enum err sim_listen(struct loop *base, const char *text, loop_accepted_fn accepted, void *ctx,
 	struct loop_listener **ret_listener, struct err_info *info) MUST_CHECK;
-void sim_listener_free(struct loop_listener *listener);
+void sim_listener_free(struct loop_listener *base);
 void sim_address_normalise(struct address *address, const char *any_host);
 struct sim_listener *sim_listener_find(struct sim *sim, const struct address *address);
 

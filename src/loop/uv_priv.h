@@ -53,18 +53,18 @@ void real_hurry(struct real_loop *loop); /* the next turn does not wait for inpu
 void real_free_block(uv_handle_t *handle); /* for uv_close: frees what `data` points to */
 enum err real_timer_new(
 	struct loop *loop, loop_fn fired, void *ctx, struct loop_timer **ret_timer) MUST_CHECK;
-void real_timer_start(struct loop_timer *timer, int64_t delay_us);
+void real_timer_start(struct loop_timer *base, int64_t delay_us);
 void real_timer_stop(struct loop_timer *timer);
-void real_timer_free(struct loop_timer *timer);
+void real_timer_free(struct loop_timer *base);
 enum err real_waker_new(
 	struct loop *loop, loop_fn fn, void *ctx, struct loop_waker **ret_waker) MUST_CHECK;
 void real_waker_wake(struct loop_waker *waker);
-void real_waker_free(struct loop_waker *waker);
-enum err real_work(struct loop *loop, loop_fn work, loop_fn done, void *ctx) MUST_CHECK;
+void real_waker_free(struct loop_waker *base);
+enum err real_work(struct loop *base, loop_fn run, loop_fn done, void *ctx) MUST_CHECK;
 enum err real_watch_new(struct loop *loop, int fd, loop_fn ready, void *ctx,
 	struct loop_watch **ret_watch) MUST_CHECK;
-void real_watch_pause(struct loop_watch *watch, bool paused);
-void real_watch_free(struct loop_watch *watch);
+void real_watch_pause(struct loop_watch *base, bool paused);
+void real_watch_free(struct loop_watch *base);
 
 /* ---- socket_uv.c: a watched descriptor that is closed with its handle ---- */
 
@@ -79,7 +79,7 @@ struct real_socket {
 	struct real_socket *before, *after; /* in `lingering` */
 };
 
-enum { READ_BUFFER_BYTES = 256 * 1024, READS_MAX = 4 };
+enum { READ_BUFFER_BYTES = 256 * 1024, READS_MAX = 4, REST_READS_MAX = 64 };
 
 /* On failure the descriptor stays open. */
 enum err real_socket_new(
@@ -130,7 +130,7 @@ struct real_conn {
 	struct real_conn *ending_next;
 };
 
-enum err real_connect(struct loop *loop, const char *address, const struct loop_conn_events *events,
+enum err real_connect(struct loop *loop, const char *text, const struct loop_conn_events *events,
 	void *ctx, struct loop_conn **ret_conn) MUST_CHECK;
 enum err real_conn_open(struct loop *loop, int fd, const struct loop_conn_events *events, void *ctx,
 	struct loop_conn **ret_conn) MUST_CHECK;
@@ -145,9 +145,9 @@ void real_conns_end(struct real_loop *loop); /* those that are ending, with thei
 
 /* ---- listen_uv.c ---- */
 
-enum err real_listen(struct loop *loop, const char *address, loop_accepted_fn accepted, void *ctx,
+enum err real_listen(struct loop *base, const char *text, loop_accepted_fn accepted, void *ctx,
 	struct loop_listener **ret_listener, struct err_info *info) MUST_CHECK;
-void real_listener_free(struct loop_listener *listener);
+void real_listener_free(struct loop_listener *base);
 void real_listeners_free(struct real_loop *loop);
 void real_fd_close(struct loop *loop, int fd);
 

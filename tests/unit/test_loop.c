@@ -1,93 +1,11 @@
 /*
- * loop: what both implementations promise. Each test runs on real sockets and in virtual time.
+ * loop: addresses and connections, on real sockets and in virtual time.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "loop.h"
-#include "random.h"
+#include "loop_world.h"
 
 #include <stdio.h>
-#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
-
-/* ---- a world: one loop, of either kind ---- */
-
-struct world {
-	bool real;
-	struct sim *sim;
-	struct loop *loop;
-	struct test_random random;
-	bool done;
-};
-
-static void world_open(struct world *world, bool real)
-{
-	*world = (struct world){.real = real, .random = test_random_start("test_loop")};
-	if (real) {
-		assert_int_equal(loop_new(&world->loop), OK);
-		return;
-	}
-	struct sim_options options = {
-		.seed = test_random_next(&world->random),
-		.delay_us_max = 300,
-		.chunk_bytes_max = 20000,
-		.pipe_bytes = 50000,
-	};
-	assert_int_equal(sim_new(&options, &world->sim), OK);
-	assert_int_equal(sim_loop_new(world->sim, &world->loop), OK);
-}
-
-static void world_done(void *ctx)
-{
-	struct world *world = ctx;
-	world->done = true;
-	if (world->real) {
-		loop_stop(world->loop);
-	}
-}
-
-static void world_run(struct world *world)
-{
-	world->done = false;
-	if (world->real) {
-		loop_run(world->loop);
-	}
-	for (int i = 0; i < 1000 && !world->done; i++) {
-		sim_run(world->sim, sim_now_us(world->sim) + 1000000);
-	}
-	assert_true(world->done);
-}
-
-static void world_close(struct world *world)
-{
-	loop_free(world->loop);
-	sim_free(world->sim);
-}
-
-static void both(void (*test)(struct world *world))
-{
-	for (int real = 0; real < 2; real++) {
-		struct world world;
-		world_open(&world, real == 1);
-		test(&world);
-		world_close(&world);
-	}
-}
-
-/* Runs all that is under way: a bell behind which nothing short is left. */
-static void settle(struct world *world)
-{
-	struct loop_timer *timer = NULL;
-	assert_int_equal(loop_timer_new(world->loop, world_done, world, &timer), OK);
-	loop_timer_start(timer, 20000);
-	world_run(world);
-	loop_timer_free(timer);
-}
 
 /* ---- an end of a connection that counts what it is told ---- */
 
@@ -201,6 +119,24 @@ static void pair_connect(struct pair *pair, struct world *world)
 	pair_connect_to(pair, world, "127.0.0.1:0");
 }
 
+static void end_close(struct end *end)
+{
+	if (end->conn && end->closed == 0) {
+		loop_conn_close(end->conn);
+	}
+}
+
+/* Both ends live in the test's frame, so they must have closed before it returns. */
+static void pair_close(struct pair *pair)
+{
+	loop_listener_free(pair->listener);
+	end_close(&pair->client);
+	end_close(&pair->server);
+	settle(pair->world);
+	assert_int_equal(pair->client.closed, 1);
+	assert_int_equal(pair->server.closed, pair->server.conn ? 1 : 0);
+}
+
 static size_t write_text(struct loop_conn *conn, const char *text)
 {
 	size_t taken = 0;
@@ -268,7 +204,7 @@ static void ports(struct world *world)
 	pair_connect_to(&pair, world, "127.0.0.1:0");
 	const char *address = loop_listener_address(pair.listener);
 	assert_int_equal(strncmp(address, "127.0.0.1:", 10), 0);
-	assert_true(atoi(address + 10) > 0);
+	assert_true(strtol(address + 10, NULL, 10) > 0);
 
 	struct loop_listener *other = NULL;
 	struct err_info info = {0};
@@ -278,15 +214,18 @@ static void ports(struct world *world)
 	assert_non_null(strstr(info.text, address));
 	assert_non_null(strstr(info.text, "address already in use"));
 
-	struct loop_listener *any = NULL;
-	assert_int_equal(loop_listen(world->loop, ":0", pair_accepted, &pair, &any, &info), OK);
-	assert_int_equal(strncmp(loop_listener_address(any), "0.0.0.0:", 8), 0);
+	struct pair any = {.world = world, .client.world = world};
+	assert_int_equal(
+		loop_listen(world->loop, ":0", pair_accepted, &any, &any.listener, &info), OK);
+	assert_int_equal(strncmp(loop_listener_address(any.listener), "0.0.0.0:", 8), 0);
 	char name[64];
-	(void)snprintf(name, sizeof(name), "localhost:%s", loop_listener_address(any) + 8);
-	struct end end = {.world = world};
-	assert_int_equal(loop_connect(world->loop, name, &END_EVENTS, &end, &end.conn), OK);
+	(void)snprintf(name, sizeof(name), "localhost:%s", loop_listener_address(any.listener) + 8);
+	assert_int_equal(
+		loop_connect(world->loop, name, &END_EVENTS, &any.client, &any.client.conn), OK);
 	settle(world);
-	assert_int_equal(end.opened, 1);
+	assert_int_equal(any.client.opened, 1);
+	pair_close(&any);
+	pair_close(&pair);
 }
 
 static void test_ports(void **state)
@@ -400,9 +339,37 @@ static void close_in_writable(struct world *world)
 	assert_int_equal(pair.server.why, OK);
 }
 
+static void close_client(void *ctx)
+{
+	struct pair *pair = ctx;
+	loop_conn_close(pair->client.conn);
+}
+
+/* Closed in the very turn in which the connection comes about. */
+static void close_while_connecting(struct world *world)
+{
+	struct pair pair = {.world = world, .client.world = world};
+	assert_int_equal(
+		loop_listen(world->loop, "127.0.0.1:0", pair_accepted, &pair, &pair.listener, NULL),
+		OK);
+	struct loop_waker *waker = NULL;
+	assert_int_equal(loop_waker_new(world->loop, close_client, &pair, &waker), OK);
+	loop_waker_wake(waker);
+	assert_int_equal(loop_connect(world->loop, loop_listener_address(pair.listener),
+				 &END_EVENTS, &pair.client, &pair.client.conn),
+		OK);
+	settle(world);
+	assert_int_equal(pair.client.opened, 0);
+	assert_int_equal(pair.client.closed, 1);
+	assert_int_equal(pair.client.why, OK);
+	loop_waker_free(waker);
+	pair_close(&pair);
+}
+
 static void test_close_in_callbacks(void **state)
 {
 	(void)state;
+	both(close_while_connecting);
 	both(close_in_opened);
 	both(close_in_read);
 	both(close_in_writable);
@@ -659,12 +626,53 @@ static void paused_reader(struct world *world)
 	assert_int_equal(pair.server.bytes, size + 1);
 	assert_int_equal(pair.server.last, '!');
 	assert_int_equal(pair.client.writables, 1);
+	pair_close(&pair);
 }
 
 static void test_paused_reader(void **state)
 {
 	(void)state;
 	both(paused_reader);
+}
+
+/* A peer that has stopped reading and never stops writing. */
+struct endless {
+	struct end end;
+	int fd;
+};
+
+static void endless_read(void *ctx, struct bytes bytes)
+{
+	static const char MORE[1024];
+	struct endless *endless = ctx;
+	end_read(&endless->end, bytes);
+	assert_true(write(endless->fd, MORE, sizeof(MORE)) > 0);
+}
+
+static void test_write_to_deaf_peer(void **state)
+{
+	(void)state;
+	struct world world;
+	world_open(&world, true);
+	int fds[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	struct endless endless = {.end.world = &world, .fd = fds[1]};
+	struct loop_conn_events events = END_EVENTS;
+	events.read = endless_read;
+	assert_int_equal(
+		loop_conn_open(world.loop, fds[0], &events, &endless, &endless.end.conn), OK);
+	assert_int_equal(write(fds[1], "last", 4), 4);
+	assert_int_equal(shutdown(fds[1], SHUT_RD), 0);
+	size_t taken = 77;
+	struct iovec piece = {"x", 1};
+	assert_int_equal(loop_conn_write(endless.end.conn, &piece, 1, &taken), ERR_IO);
+	assert_int_equal(endless.end.closed, 0); /* not from within the call */
+	settle(&world);
+	assert_int_equal(endless.end.closed, 1);
+	assert_int_equal(endless.end.why, ERR_IO);
+	assert_true(endless.end.reads > 0); /* what it sent before is not lost */
+	(void)close(fds[1]);
+	world_close(&world);
 }
 
 static void write_before_open(struct world *world)
@@ -681,6 +689,7 @@ static void write_before_open(struct world *world)
 	assert_int_equal(pair.client.opened, 1);
 	assert_int_equal(pair.client.writables, 1);
 	assert_int_equal(pair.server.bytes, 0);
+	pair_close(&pair);
 }
 
 static void test_write_before_open(void **state)
@@ -689,289 +698,57 @@ static void test_write_before_open(void **state)
 	both(write_before_open);
 }
 
-/* ---- turns ---- */
+/* ---- virtual time ---- */
 
-struct trace {
-	struct world *world;
-	char text[200];
-	struct loop_deferred deferred[4];
-	struct loop_timer *timers[4];
-	struct loop_waker *waker;
-	int64_t due_us;
-	int left;
-};
-
-static void note(struct trace *trace, char mark)
+static struct loop *sim_second_loop(struct world *world)
 {
-	size_t size = strlen(trace->text);
-	assert_true(size + 1 < sizeof(trace->text));
-	trace->text[size] = mark;
+	struct loop *loop = NULL;
+	world_open(world, false);
+	assert_int_equal(sim_loop_new(world->sim, &loop), OK);
+	return loop;
 }
 
-static void note_d(void *ctx)
-{
-	note(ctx, 'd');
-}
-
-static void note_e(void *ctx)
-{
-	struct trace *trace = ctx;
-	note(trace, 'e');
-	loop_defer(trace->world->loop, &trace->deferred[3]); /* still before input */
-}
-
-static void note_f(void *ctx)
-{
-	note(ctx, 'f');
-}
-
-static void note_g(void *ctx)
-{
-	note(ctx, 'g');
-}
-
-static void post_2(void *ctx)
-{
-	note(ctx, '2');
-}
-
-static void post_3(void *ctx)
-{
-	struct trace *trace = ctx;
-	note(trace, '3');
-	world_done(trace->world);
-}
-
-static void post_1(void *ctx)
-{
-	struct trace *trace = ctx;
-	struct loop *loop = trace->world->loop;
-	note(trace, '1');
-	loop_defer(loop, &trace->deferred[0]);
-	loop_defer(loop, &trace->deferred[1]);
-	loop_defer(loop, &trace->deferred[0]); /* once */
-	loop_defer(loop, &trace->deferred[2]);
-	loop_undefer(loop, &trace->deferred[2]);
-	loop_undefer(loop, &trace->deferred[2]);
-	assert_int_equal(loop_post(loop, post_3, trace), OK);
-}
-
-static void deferred_order(struct world *world)
-{
-	struct trace trace = {.world = world};
-	loop_fn fns[4] = {note_d, note_e, note_f, note_g};
-	for (size_t i = 0; i < 4; i++) {
-		trace.deferred[i] = (struct loop_deferred){.fn = fns[i], .ctx = &trace};
-	}
-	loop_defer(world->loop, &trace.deferred[2]); /* before the loop runs at all */
-	assert_int_equal(loop_post(world->loop, post_1, &trace), OK);
-	assert_int_equal(loop_post(world->loop, post_2, &trace), OK);
-	assert_false(loop_is_here(world->loop));
-	assert_string_equal(trace.text, "");
-	world_run(world);
-	const char *turns = trace.text[0] == 'f' ? trace.text + 1 : trace.text;
-	/* f in a turn before the posts, or in theirs */
-	assert_true(strcmp(turns, "12deg3") == 0 || strcmp(turns, "12fdeg3") == 0);
-}
-
-static void timer_defers(void *ctx)
-{
-	struct trace *trace = ctx;
-	note(trace, 't');
-	loop_defer(trace->world->loop, &trace->deferred[0]);
-}
-
-static void done_deferred(void *ctx)
-{
-	struct trace *trace = ctx;
-	note(trace, 'd');
-	world_done(trace->world);
-}
-
-/* Were the deferred work left over, the loop would wait for ever. */
-static void deferred_from_timer(struct world *world)
-{
-	struct trace trace = {.world = world};
-	trace.deferred[0] = (struct loop_deferred){.fn = done_deferred, .ctx = &trace};
-	assert_int_equal(loop_timer_new(world->loop, timer_defers, &trace, &trace.timers[0]), OK);
-	loop_timer_start(trace.timers[0], 1000);
-	world_run(world);
-	assert_string_equal(trace.text, "td");
-	loop_timer_free(trace.timers[0]);
-	assert_int_equal(loop_waker_new(world->loop, timer_defers, &trace, &trace.waker), OK);
-	loop_waker_wake(trace.waker);
-	world_run(world);
-	assert_string_equal(trace.text, "tdtd");
-	loop_waker_free(trace.waker);
-}
-
-static void defers_itself(void *ctx)
-{
-	struct trace *trace = ctx;
-	if (!trace->world->done) {
-		loop_defer(trace->world->loop, &trace->deferred[0]);
-	}
-}
-
-/* Work that defers itself for ever keeps neither timers nor posts from running. */
-static void deferred_forever(struct world *world)
-{
-	struct trace trace = {.world = world};
-	trace.deferred[0] = (struct loop_deferred){.fn = defers_itself, .ctx = &trace};
-	loop_defer(world->loop, &trace.deferred[0]);
-	settle(world);
-	assert_int_equal(loop_post(world->loop, world_done, world), OK);
-	world_run(world);
-	loop_undefer(world->loop, &trace.deferred[0]);
-}
-
-static void test_deferred(void **state)
+static void test_sim_cut(void **state)
 {
 	(void)state;
-	both(deferred_order);
-	both(deferred_from_timer);
-	both(deferred_forever);
+	struct world world;
+	world_open(&world, false);
+	struct pair pair = {0};
+	pair_connect(&pair, &world);
+	assert_int_equal(write_text(pair.client.conn, "lost"), 4);
+	sim_cut(world.sim, pair.client.conn);
+	settle(&world);
+	assert_int_equal(pair.client.why, ERR_IO);
+	assert_int_equal(pair.server.why, ERR_IO);
+	assert_int_equal(pair.server.bytes, 0);
+	pair_close(&pair);
+	world_close(&world);
 }
 
-static void waker_counts(void *ctx)
+static void sim_count(void *ctx)
 {
-	struct trace *trace = ctx;
-	note(trace, 'w');
-	if (trace->left-- > 0) {
-		loop_waker_wake(trace->waker); /* a further call, not a lost one */
-	}
+	++*(int *)ctx;
 }
 
-static void wakers(struct world *world)
-{
-	struct trace trace = {.world = world};
-	assert_int_equal(loop_waker_new(world->loop, waker_counts, &trace, &trace.waker), OK);
-	for (int i = 0; i < 1000; i++) {
-		loop_waker_wake(trace.waker);
-	}
-	assert_string_equal(trace.text, "");
-	settle(world);
-	assert_string_equal(trace.text, "w");
-	trace.left = 2;
-	loop_waker_wake(trace.waker);
-	settle(world);
-	assert_string_equal(trace.text, "wwww");
-	loop_waker_wake(trace.waker);
-	loop_waker_free(trace.waker); /* and the call does not come any more */
-	settle(world);
-	assert_string_equal(trace.text, "wwww");
-	loop_waker_free(NULL);
-}
-
-static void test_wakers(void **state)
+static void test_sim_stall(void **state)
 {
 	(void)state;
-	both(wakers);
-}
-
-static void timer_a(void *ctx)
-{
-	note(ctx, 'a');
-}
-
-static void timer_b(void *ctx)
-{
-	struct trace *trace = ctx;
-	note(trace, 'b');
-	assert_true(loop_now_us(trace->world->loop) >= trace->due_us); /* never early */
-	loop_timer_stop(trace->timers[2]);
-	loop_timer_start(trace->timers[3], 0);
-}
-
-static void timer_c(void *ctx)
-{
-	note(ctx, 'c');
-}
-
-static void timer_e(void *ctx)
-{
-	struct trace *trace = ctx;
-	note(trace, 'e');
-	if (trace->left-- > 0) {
-		loop_timer_start(trace->timers[3], 2500);
-		return;
-	}
-	loop_timer_free(trace->timers[3]); /* within its own call */
-	world_done(trace->world);
-}
-
-static void timers(struct world *world)
-{
-	struct trace trace = {.world = world, .left = 2};
-	loop_fn fns[4] = {timer_a, timer_b, timer_c, timer_e};
-	for (size_t i = 0; i < 4; i++) {
-		assert_int_equal(loop_timer_new(world->loop, fns[i], &trace, &trace.timers[i]), OK);
-	}
-	loop_timer_start(trace.timers[1], 30000);
-	loop_timer_start(trace.timers[2], 33000); /* stopped by b */
-	loop_timer_start(trace.timers[0], 1000);
-	trace.due_us = loop_now_us(world->loop) + 9400;
-	loop_timer_start(trace.timers[1], 9500); /* moved to before c */
-	loop_timer_stop(trace.timers[3]);        /* not started: nothing happens */
-	int64_t wall_us = loop_wall_us(world->loop);
-	world_run(world);
-	assert_string_equal(trace.text, "abeee");
-	assert_true(loop_wall_us(world->loop) > wall_us);
-	settle(world);
-	assert_string_equal(trace.text, "abeee");
-	for (size_t i = 0; i < 3; i++) {
-		loop_timer_free(trace.timers[i]);
-	}
-	loop_timer_free(NULL);
-}
-
-static void test_timers(void **state)
-{
-	(void)state;
-	both(timers);
-}
-
-static void work_done(void *ctx)
-{
-	struct trace *trace = ctx;
-	assert_true(loop_is_here(trace->world->loop));
-	assert_string_equal(trace->text, "a");
-	world_done(trace->world);
-}
-
-static void works(struct world *world)
-{
-	struct trace trace = {.world = world};
-	assert_int_equal(loop_work(world->loop, timer_a, work_done, &trace), OK);
-	world_run(world);
-}
-
-static void test_work(void **state)
-{
-	(void)state;
-	both(works);
-}
-
-static void chance(struct world *world)
-{
-	uint64_t all_or = 0;
-	uint64_t all_and = ~(uint64_t)0;
-	uint64_t before = 0;
-	for (int i = 0; i < 1000; i++) {
-		uint64_t number = loop_random(world->loop);
-		assert_true(number != before);
-		before = number;
-		all_or |= number;
-		all_and &= number;
-	}
-	assert_true(all_or == ~(uint64_t)0);
-	assert_true(all_and == 0);
-}
-
-static void test_chance(void **state)
-{
-	(void)state;
-	both(chance);
+	struct world world;
+	struct loop *loop = sim_second_loop(&world);
+	int mine = 0;
+	int others = 0;
+	sim_stall(loop, true);
+	assert_int_equal(loop_post(loop, sim_count, &others), OK);
+	assert_int_equal(loop_post(world.loop, sim_count, &mine), OK);
+	sim_run(world.sim, 1000000);
+	assert_int_equal(sim_now_us(world.sim), 1000000);
+	assert_int_equal(mine, 1);
+	assert_int_equal(others, 0);
+	sim_stall(loop, false);
+	sim_run(world.sim, 1000001);
+	assert_int_equal(others, 1);
+	loop_free(loop);
+	world_close(&world);
 }
 
 int main(void)
@@ -986,12 +763,10 @@ int main(void)
 		cmocka_unit_test(test_give_back),
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_paused_reader),
+		cmocka_unit_test(test_write_to_deaf_peer),
 		cmocka_unit_test(test_write_before_open),
-		cmocka_unit_test(test_deferred),
-		cmocka_unit_test(test_wakers),
-		cmocka_unit_test(test_timers),
-		cmocka_unit_test(test_work),
-		cmocka_unit_test(test_chance),
+		cmocka_unit_test(test_sim_cut),
+		cmocka_unit_test(test_sim_stall),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
