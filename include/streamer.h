@@ -214,7 +214,9 @@ struct streamer_item {
 	enum streamer_item_kind kind;
 
 	/* DELIVERY: one event, once, with every subscription of this stream that it matches */
-	struct streamer_bytes event_id, database, collection, document_id;
+	struct streamer_bytes event_id, database, collection;
+	struct streamer_bytes document_id;   /* empty: it has none, or a DELETE's is not known */
+	struct streamer_bytes document_hash; /* then: 16 bytes, BLAKE3 of "<collection>/<id>" */
 	enum streamer_operation operation;
 	struct streamer_bytes document; /* JSON object; empty if it was refused or is too large */
 	int64_t timestamp_ms;           /* the change's, Unix time */

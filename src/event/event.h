@@ -13,6 +13,23 @@
 
 struct value;
 
+/*
+ * A document's identity: the first 16 bytes of BLAKE3 of its path, "<collection>/<id>". The store
+ * keeps it in the id that it gives the document, so it outlives what a delete takes away.
+ */
+#define EVENT_IDENTITY_SIZE 16
+#define EVENT_PATH_BYTES_MAX 1024 /* a longer path has no identity here */
+
+struct event_identity {
+	uint8_t bytes[EVENT_IDENTITY_SIZE];
+};
+bool event_identity_of(
+	struct bytes collection, struct bytes id, struct event_identity *ret_identity);
+/* Out of the store's id, "<database>:<32 hexadecimal digits>"; the database is what stands before.
+ */
+bool event_identity_parse(
+	struct bytes store_id, struct bytes *ret_database, struct event_identity *ret_identity);
+
 struct event {
 	_Atomic uint32_t holders;
 	struct arena arena;
@@ -20,8 +37,13 @@ struct event {
 	int64_t received_us;
 	struct model_change change; /* as the source sent it; all bytes are the arena's */
 	enum model_operation operation;
-	struct bytes collection;      /* the user's, from the document */
-	struct bytes document_id;     /* empty where not known */
+	struct bytes collection;  /* the user's, from the document */
+	struct bytes document_id; /* empty: the document has none, or it is not known */
+	bool id_is_unknown;       /* a DELETE whose document has an id, but which? */
+	bool is_purge;            /* the document is gone for good: for who asked for it by id */
+	bool is_without_document; /* a DELETE whose `full_document` shows a later life */
+	bool has_identity;
+	struct event_identity identity;
 	bool is_read;                 /* `document` and `encoded` have been made */
 	bool is_refused;              /* the document is not strict JSON: `document` is NULL */
 	const struct value *document; /* the flattened document as a tape */

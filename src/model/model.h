@@ -98,7 +98,8 @@ struct model_delivery {
 	enum model_operation operation;
 	struct bytes document; /* JSON object, or empty */
 	int64_t timestamp_ms;
-	int64_t received_us; /* when the Streamer read the change, wall clock; 0: not told */
+	int64_t received_us;        /* when the Streamer read the change, wall clock; 0: not told */
+	struct bytes document_hash; /* stands in for an empty document_id: BLAKE3 of the path */
 };
 
 /* A random (version 4) UUID of 128 random bits, for ids that are made up: 36 characters and a NUL.

@@ -245,6 +245,7 @@ static enum err view_delivery(struct streamer_stream *stream, const struct strea
 	ret_item->document = view(delivery.document);
 	ret_item->timestamp_ms = delivery.timestamp_ms;
 	ret_item->received_us = delivery.received_us;
+	ret_item->document_hash = view(delivery.document_hash);
 	return OK;
 }
 

@@ -192,6 +192,9 @@ static enum err take_delivery(const struct wire_field *field, void *ctx)
 	case 102:
 		wire_take_int64(field, &delivery->received_us);
 		return OK;
+	case 103:
+		wire_take_bytes(field, &delivery->document_hash);
+		return OK;
 	default:
 		return OK;
 	}

@@ -113,7 +113,8 @@ static enum err flatten(
 	if (!cells.place) {
 		return ERR_MEMORY;
 	}
-	event->document_id = id_of(data);
+	struct bytes said = id_of(data);
+	event->document_id = said.size > 0 ? said : event->document_id;
 	cells.count = 1;
 	if (data) {
 		cells.members = data->size;
@@ -149,6 +150,17 @@ static enum err check_shape(const struct value *root, struct err_info *info)
 	return OK;
 }
 
+/* The id of a document that is not read, or cannot be. */
+static enum err scan_id(struct event *event, struct bytes data)
+{
+	struct bytes said = {0};
+	enum err err = wire_json_string(wire_json_member(data, "id"), &event->arena, &said);
+	if (err == OK && said.size > 0) {
+		event->document_id = said;
+	}
+	return err;
+}
+
 /* ERR_CORRUPT, ERR_LIMIT: the document is refused. */
 static enum err read_document(struct event *event, const struct wire_document_head *head,
 	uint32_t json_depth_max, struct err_info *info)
@@ -156,6 +168,10 @@ static enum err read_document(struct event *event, const struct wire_document_he
 	static const struct value nothing = {.kind = VALUE_OBJECT, .as.span = 1};
 	if (event->change.full_document.size == 0) {
 		return flatten(event, head, &nothing);
+	}
+	if (event->is_without_document) {
+		enum err scanned = scan_id(event, head->data);
+		return scanned == OK ? flatten(event, head, &nothing) : scanned;
 	}
 	struct tape tape = {0};
 	enum err err =
@@ -168,12 +184,6 @@ static enum err read_document(struct event *event, const struct wire_document_he
 	}
 	tape_fini(&tape);
 	return err;
-}
-
-/* The id of a document that is not read, or cannot be. */
-static enum err scan_id(struct event *event, struct bytes data)
-{
-	return wire_json_string(wire_json_member(data, "id"), &event->arena, &event->document_id);
 }
 
 /* ---- the encoding ---------------------------------------------------------------------------- */
@@ -193,6 +203,10 @@ static void put_times(struct wire_writer *writer, const struct event *event)
 	wire_put_integer(writer, 100, event->change.cluster_seconds);
 	wire_put_integer(writer, 101, event->change.cluster_increment);
 	wire_put_integer(writer, 102, (uint64_t)event->received_us);
+	if (event->document_id.size == 0 && event->has_identity) {
+		wire_put_bytes(writer, 103,
+			(struct bytes){(const char *)event->identity.bytes, EVENT_IDENTITY_SIZE});
+	}
 }
 
 /* The document's size is known only when it is there: room is left for the longest length, and the
@@ -238,7 +252,8 @@ static enum err encode(struct event *event, const struct wire_document_head *hea
 {
 	struct wire_writer writer = {.place = place};
 	put_names(&writer, event);
-	if (event->document && event->change.full_document.size > 0) {
+	if (event->document && event->change.full_document.size > 0 &&
+		!event->is_without_document) {
 		put_document(&writer, head);
 	}
 	put_times(&writer, event);
@@ -267,9 +282,10 @@ static enum err fill(struct event *event, const struct model_change *change,
 	const struct wire_document_head *head, const struct wire_event_options *options,
 	struct err_info *info)
 {
-	size_t size = change_size(change) + head->collection.size;
+	size_t size = change_size(change) + head->collection.size + options->document_id.size;
 	if (options->read) {
-		size += encoded_size_max(change, head->collection, head);
+		size += encoded_size_max(change, head->collection, head) +
+			options->document_id.size;
 	}
 	char *place = arena_alloc(&event->arena, size);
 	if (!place) {
@@ -279,6 +295,12 @@ static enum err fill(struct event *event, const struct model_change *change,
 	event->received_us = options->received_us;
 	event->change = keep_change(&place, change);
 	event->collection = keep(&place, head->collection);
+	event->document_id = keep(&place, options->document_id);
+	event->is_purge = options->is_purge;
+	event->is_without_document = options->is_without_document;
+	struct bytes database;
+	event->has_identity =
+		event_identity_parse(event->change.store_id, &database, &event->identity);
 	struct wire_document_head own =
 		moved_head(head, change->full_document, event->change.full_document);
 	own.collection = event->collection;
@@ -305,24 +327,53 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 		event_unref(event);
 		return err;
 	}
+	event->id_is_unknown = operation == MODEL_DELETE && event->document_id.size == 0;
 	*ret_event = event;
 	return OK;
+}
+
+/* A read copy, with this collection and, if it has one to give, this id. */
+static enum err make_again(const struct event *event, struct bytes collection, struct bytes id,
+	uint32_t json_depth_max, struct event **ret_event)
+{
+	struct wire_event_options options = {.json_depth_max = json_depth_max,
+		.read = true,
+		.received_us = event->received_us,
+		.sequence = event->sequence,
+		.document_id = id,
+		.is_purge = event->is_purge,
+		.is_without_document = event->is_without_document};
+	struct arena scratch = {0};
+	struct wire_document_head head = {0};
+	enum err err = OK;
+	if (!event->is_purge) {
+		err = wire_document_head_scan(event->change.full_document, &scratch, &head);
+	}
+	if (err == OK) {
+		head.collection = collection;
+		head.deleted = head.deleted || event->is_without_document;
+		err = wire_event_make(
+			&event->change, event->operation, &head, &options, NULL, ret_event);
+	}
+	arena_fini(&scratch);
+	return err;
 }
 
 enum err wire_event_read(
 	const struct event *event, uint32_t json_depth_max, struct event **ret_event)
 {
-	struct wire_event_options options = {.json_depth_max = json_depth_max,
-		.read = true,
-		.received_us = event->received_us,
-		.sequence = event->sequence};
-	struct arena scratch = {0};
-	struct wire_document_head head;
-	enum err err = wire_document_head_scan(event->change.full_document, &scratch, &head);
+	return make_again(event, event->collection, event->document_id, json_depth_max, ret_event);
+}
+
+enum err wire_event_identify(const struct event *event, struct bytes collection, struct bytes id,
+	uint32_t json_depth_max, struct event **ret_event)
+{
+	check(event->id_is_unknown);
+	struct event *made = NULL;
+	enum err err = make_again(event, collection, id, json_depth_max, &made);
 	if (err == OK) {
-		err = wire_event_make(
-			&event->change, event->operation, &head, &options, NULL, ret_event);
+		made->id_is_unknown = true;
+		*ret_event = made;
 	}
-	arena_fini(&scratch);
 	return err;
 }

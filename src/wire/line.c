@@ -273,7 +273,7 @@ static void put_decimal(struct wire_writer *writer, int64_t integer)
 	put_text(writer, text);
 }
 
-/* The original's hashes are the first bytes of BLAKE3 and SHA-256; these only look like them. */
+/* Looks like the original's hash of an event or a collection, which nobody computes anew. */
 static void put_hash(struct wire_writer *writer, uint64_t hash)
 {
 	char text[17];
@@ -286,9 +286,19 @@ static uint64_t hash_path(struct bytes folder, struct bytes leaf, uint64_t seed)
 	return bytes_hash(leaf, bytes_hash(bytes_of("/"), bytes_hash(folder, seed)));
 }
 
+/* The store's; a path that is too long to have one gets something of the same look. */
 static void put_document_hash(struct wire_writer *writer, const struct short_form *made)
 {
 	struct bytes collection = text_of(made->line, COLLECTION);
+	struct event_identity identity;
+	if (event_identity_of(collection, made->id, &identity)) {
+		for (size_t i = 0; i < EVENT_IDENTITY_SIZE; i++) {
+			char text[3];
+			(void)snprintf(text, sizeof(text), "%02x", identity.bytes[i]);
+			put_text(writer, text);
+		}
+		return;
+	}
 	put_hash(writer, hash_path(collection, made->id, 0));
 	put_hash(writer, hash_path(collection, made->id, 1));
 }

@@ -60,6 +60,10 @@ struct wire_event_options {
 	bool read; /* read the document and encode the event at once: somebody is interested */
 	int64_t received_us; /* wall clock */
 	uint64_t sequence;
+	struct bytes
+		document_id; /* known otherwise, for a document that does not say it; or empty */
+	bool is_purge;       /* see struct event */
+	bool is_without_document;
 };
 
 /* What one scan of a full document's top level tells, before anybody decides to read it. */
@@ -90,6 +94,13 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
  */
 enum err wire_event_read(
 	const struct event *event, uint32_t json_depth_max, struct event **ret_event) MUST_CHECK;
+
+/*
+ * The same of an event with an unknown id, once it has turned out which it is, so that it is
+ * delivered with collection and id. It still counts as unknown to whoever matches it.
+ */
+enum err wire_event_identify(const struct event *event, struct bytes collection, struct bytes id,
+	uint32_t json_depth_max, struct event **ret_event) MUST_CHECK;
 
 /* ---- the gateways' side ---------------------------------------------------------------------- */
 

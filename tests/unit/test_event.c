@@ -174,6 +174,79 @@ static void test_seed(void **state)
 	interest_free(interests[1]);
 }
 
+/* ---- identity -------------------------------------------------------------------------------- */
+
+static void assert_identity(struct bytes collection, struct bytes id, const char *wanted)
+{
+	struct event_identity identity;
+	char text[2 * EVENT_IDENTITY_SIZE + 1];
+	assert_true(event_identity_of(collection, id, &identity));
+	for (size_t i = 0; i < EVENT_IDENTITY_SIZE; i++) {
+		(void)snprintf(text + 2 * i, 3, "%02x", identity.bytes[i]);
+	}
+	assert_string_equal(text, wanted);
+}
+
+/*
+ * Paths of each length around the borders of a block and of the chunk; what they hash to is what
+ * the reference implementation (the `blake3` crate, through its Python package) says.
+ */
+static void test_identity_vectors(void **state)
+{
+	(void)state;
+	static const struct {
+		size_t size;
+		const char *hash;
+	} vectors[] = {
+		{2, "6fbf89495ee1dd0d0b30064150002cf6"},
+		{3, "189720a490f9170d419af5d8dd197da2"},
+		{63, "9aa64a8249f145699e7b9ddf424d8939"},
+		{64, "756f4c6a3ca6b5919aa7d982a7104ecd"},
+		{65, "2ad009d8d6c80171e50c1de3628b5ddb"},
+		{127, "4bf8db4ea895e632a061dbdbd9dcd4ec"},
+		{128, "4ea904d792c21ebfde8151f14cc4c1bb"},
+		{129, "63eec93d37f4cecce5d6229ab7c720e3"},
+		{192, "4f3acd270b07a887107f6292f6c349fa"},
+		{1023, "23fa5e8cc1b6a39534da83d4f696e2f5"},
+		{1024, "f35f82df9325c39b62156d65a129bae5"},
+	};
+	char path[1024];
+	for (size_t i = 0; i < sizeof(path); i++) {
+		path[i] = i == 1 ? '/' : (char)('a' + i % 26);
+	}
+	for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+		assert_identity((struct bytes){path, 1},
+			(struct bytes){path + 2, vectors[i].size - 2}, vectors[i].hash);
+	}
+	/* the store's own: compat notes, section 2.1 */
+	assert_identity(bytes_of("users"), bytes_of("doc1"), "c5065b7b91c54be94915e0060d04bc57");
+	/* one more byte than a chunk has */
+	struct event_identity identity;
+	assert_false(
+		event_identity_of((struct bytes){path, 1}, (struct bytes){path, 1023}, &identity));
+}
+
+static void test_identity_parse(void **state)
+{
+	(void)state;
+	struct event_identity wanted;
+	struct event_identity parsed;
+	struct bytes database;
+	assert_true(event_identity_of(bytes_of("users"), bytes_of("doc1"), &wanted));
+	assert_true(event_identity_parse(
+		bytes_of("id:7:c5065b7b91c54be94915e0060d04bc57"), &database, &parsed));
+	assert_true(bytes_equal(database, bytes_of("id:7")));
+	assert_memory_equal(&parsed, &wanted, sizeof(wanted));
+	static const char *const none[] = {"", ":", "c5065b7b91c54be94915e0060d04bc57",
+		"default:c5065b7b91c54be94915e0060d04bc5",
+		"default:C5065b7b91c54be94915e0060d04bc57",
+		"default:g5065b7b91c54be94915e0060d04bc57",
+		"default.c5065b7b91c54be94915e0060d04bc57"};
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		assert_false(event_identity_parse(bytes_of(none[i]), &database, &parsed));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +257,8 @@ int main(void)
 		cmocka_unit_test(test_interest),
 		cmocka_unit_test(test_shared_slot),
 		cmocka_unit_test(test_seed),
+		cmocka_unit_test(test_identity_vectors),
+		cmocka_unit_test(test_identity_parse),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
