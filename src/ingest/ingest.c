@@ -125,6 +125,7 @@ static enum err offer(struct ingest *ingest, struct event *event)
 	enum err err = ingest->sink.push(ingest->sink.ctx, event);
 	if (!err) {
 		ingest->sequence = event->sequence;
+		ingest_ids_note(&ingest->ids, event);
 		commit(ingest, &event->change);
 	}
 	return err;
@@ -234,6 +235,8 @@ enum err ingest_new(struct loop *loop, const struct ingest_options *options,
 	ingest->options = *options;
 	ingest->sink = *sink;
 	ingest->repeats.seed = loop_random(loop);
+	ingest->ids.seed = loop_random(loop);
+	ingest->ids.bytes_max = options->ids_bytes_max;
 	atomic_init(&ingest->state, INGEST_IDLE);
 	atomic_init(&ingest->lag_ms, -1);
 	enum err err = fill(ingest, options->address);
@@ -258,6 +261,7 @@ void ingest_free(struct ingest *ingest)
 	event_unref(ingest->aside);
 	ingest_markers_fini(&ingest->markers);
 	ingest_repeats_fini(&ingest->repeats);
+	ingest_ids_fini(&ingest->ids);
 	arena_fini(&ingest->scratch);
 	if (ingest->later) {
 		loop_waker_free(ingest->later);

@@ -55,6 +55,7 @@ struct ingest_options {
 	uint32_t json_depth_max;
 	uint32_t message_bytes_max;
 	uint32_t line_bytes_max; /* NDJSON */
+	size_t ids_bytes_max;    /* memory of documents seen, so that deletes can say their id */
 	int64_t dead_us;         /* PULLER: silence that means dead */
 	int64_t backoff_min_us, backoff_max_us;
 	bool skip_bad; /* NDJSON: a bad line is counted, logged and skipped; else it ends in FAILED
@@ -94,11 +95,17 @@ uint64_t ingest_sequence(const struct ingest *ingest);
 /* FAILED: why. Static or the ingest's own text. */
 const char *ingest_failure(const struct ingest *ingest);
 
-/*
- * The operations table (docs/ARCHITECTURE.md): what a change is to subscribers. NO_OPERATION:
- * nothing. `head_deleted` is the full document's `deleted`.
- */
-enum model_operation ingest_operation(
-	enum model_change_kind kind, bool has_document, bool head_deleted);
+/* What a change's operation depends on. */
+struct ingest_facts {
+	enum model_change_kind kind;
+	bool has_document;
+	bool is_deleted;                   /* the document's own `deleted` */
+	bool has_identity;                 /* the store's id is one that names a document */
+	bool was_deleted;                  /* when the document was last seen */
+	bool sets_deleted, clears_deleted; /* the update, whatever the document shows since */
+};
+
+/* The operations table (docs/ARCHITECTURE.md): what it is to subscribers. NO_OPERATION: nothing. */
+enum model_operation ingest_operation(const struct ingest_facts *facts);
 
 #endif

@@ -55,6 +55,31 @@ enum err ingest_repeats_prepare(
 	struct ingest_repeats *repeats, const struct model_change *change) MUST_CHECK;
 void ingest_repeats_commit(struct ingest_repeats *repeats, const struct model_change *change);
 
+/* ---- ids of documents seen (ids.c) ------------------------------------------------------------
+ */
+
+struct ingest_id_entry;
+
+/* What is remembered of a document. */
+struct ingest_known {
+	struct bytes collection, id;
+	bool is_deleted; /* when it was last seen */
+};
+
+/* Zeroed but for seed and bytes_max is empty and valid. */
+struct ingest_ids {
+	struct map entries;
+	struct ingest_id_entry *newest, *oldest;
+	size_t bytes, bytes_max;
+	uint64_t seed;
+};
+
+void ingest_ids_fini(struct ingest_ids *ids);
+/* Valid until the next note; NULL: not seen, or forgotten. */
+const struct ingest_known *ingest_ids_find(
+	const struct ingest_ids *ids, struct bytes database, const struct event_identity *identity);
+void ingest_ids_note(struct ingest_ids *ids, const struct event *event);
+
 /* ---- sources --------------------------------------------------------------------------------- */
 
 struct ingest_source_table {
@@ -90,6 +115,7 @@ struct ingest {
 	struct event *aside; /* HELD, or WAITING after it: the one that the sink had no room for */
 	struct ingest_markers markers;
 	struct ingest_repeats repeats;
+	struct ingest_ids ids;
 	struct arena scratch; /* of one change */
 	char failure[300];
 

@@ -138,6 +138,7 @@ static void ended(void *ctx, enum grpc_status status, struct bytes text)
 	source->call = NULL;
 	if (refuses_marker(source, status, text)) {
 		struct bytes marker = buffer_bytes(&source->after);
+		metrics_add(ingest->options.metrics, METRIC_source_markers_refused, 1);
 		log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_WARNING,
 			"ingest: the puller refuses the marker and is asked for %s next, "
 			"marker=%.*s",

@@ -6,19 +6,31 @@
 #include "ingest_priv.h"
 #include "wire.h"
 
-enum model_operation ingest_operation(
-	enum model_change_kind kind, bool has_document, bool head_deleted)
+static enum model_operation update_operation(const struct ingest_facts *facts)
 {
-	if (!has_document) {
+	if (facts->is_deleted || facts->sets_deleted) {
+		return MODEL_DELETE;
+	}
+	return facts->clears_deleted || facts->was_deleted ? MODEL_INSERT : MODEL_UPDATE;
+}
+
+enum model_operation ingest_operation(const struct ingest_facts *facts)
+{
+	if (facts->kind == MODEL_CHANGE_DELETE) {
+		/* Who asked by id is told, unless the tombstone has told them already. */
+		return facts->has_identity && !facts->was_deleted ? MODEL_DELETE
+								  : MODEL_NO_OPERATION;
+	}
+	if (!facts->has_document) {
 		return MODEL_NO_OPERATION;
 	}
-	switch (kind) {
+	switch (facts->kind) {
 	case MODEL_CHANGE_INSERT:
 		return MODEL_INSERT;
 	case MODEL_CHANGE_UPDATE:
-		return head_deleted ? MODEL_DELETE : MODEL_UPDATE;
+		return update_operation(facts);
 	case MODEL_CHANGE_REPLACE:
-		return head_deleted ? MODEL_DELETE : MODEL_INSERT; /* comes back to life */
+		return facts->is_deleted ? MODEL_DELETE : MODEL_INSERT; /* comes back to life */
 	case MODEL_CHANGE_DELETE:
 	case MODEL_CHANGE_UNKNOWN:
 		break;
@@ -60,17 +72,95 @@ static enum err scan(struct ingest *ingest, struct bytes document, struct wire_d
 	return head->is_object ? OK : ERR_CORRUPT;
 }
 
+/* What is to be made of a change, put together before its event is. */
+struct plan {
+	struct model_change change;
+	struct wire_document_head head;
+	struct ingest_facts facts;
+	const struct ingest_known *known; /* NULL: the document was not seen, or is forgotten */
+	struct wire_event_options options;
+};
+
+static void find_facts(const struct ingest *ingest, bool has_document, struct plan *plan)
+{
+	const struct model_change *change = &plan->change;
+	struct bytes database = {0};
+	struct event_identity identity;
+	struct ingest_facts facts = {.kind = change->kind,
+		.has_document = has_document,
+		.is_deleted = plan->head.deleted};
+	facts.has_identity = event_identity_parse(change->store_id, &database, &identity);
+	if (facts.has_identity) {
+		plan->known = ingest_ids_find(&ingest->ids, database, &identity);
+		facts.was_deleted = plan->known && plan->known->is_deleted;
+	}
+	if (change->kind == MODEL_CHANGE_UPDATE && !facts.is_deleted) {
+		enum wire_update_says says = wire_update_says(change->update);
+		facts.sets_deleted = says == WIRE_UPDATE_DELETES;
+		facts.clears_deleted = says == WIRE_UPDATE_REVIVES;
+	}
+	if (change->kind == MODEL_CHANGE_DELETE) {
+		plan->change.database = database; /* the source does not say it */
+	}
+	plan->facts = facts;
+}
+
+static bool is_wanted(const struct ingest *ingest, const struct plan *plan)
+{
+	return !ingest->options.interest ||
+		interest_has(
+			ingest->options.interest, plan->change.database, plan->head.collection);
+}
+
+/* What the event's maker is to know beside the document. */
+static void plan_event(
+	const struct ingest *ingest, enum model_operation operation, struct plan *plan)
+{
+	const struct ingest_known *known = plan->known;
+	const struct ingest_facts *facts = &plan->facts;
+	plan->options = (struct wire_event_options){
+		.json_depth_max = ingest->options.json_depth_max,
+		.received_us = loop_wall_us(ingest->loop),
+		.sequence = ingest->sequence + 1,
+		.is_purge = facts->kind == MODEL_CHANGE_DELETE,
+		.is_without_document = facts->sets_deleted,
+	};
+	if (known && operation == MODEL_DELETE) {
+		plan->options.document_id = known->id;
+	}
+	if (plan->options.is_purge) {
+		plan->head = (struct wire_document_head){0};
+		plan->head.collection = known ? known->collection : (struct bytes){0};
+		plan->options.read = true; /* of which collection, only the workers may know */
+		return;
+	}
+	plan->head.deleted = facts->is_deleted || facts->sets_deleted;
+	plan->options.read = is_wanted(ingest, plan);
+}
+
+static void count(struct ingest *ingest, const struct event *event, const struct err_info *reason)
+{
+	struct metrics *metrics = ingest->options.metrics;
+	metrics_add(metrics, METRIC_events_without_id, event->id_is_unknown);
+	metrics_add(metrics, METRIC_events_purged, event->is_purge);
+	if (event->is_refused) {
+		tell_refused(ingest, event, reason);
+	}
+}
+
 enum err ingest_transform(struct ingest *ingest, const struct model_change *change,
 	struct err_info *info, struct event **ret_event)
 {
-	struct wire_document_head head = {0};
+	struct plan plan = {.change = *change};
 	arena_reset(&ingest->scratch);
-	enum err err = scan(ingest, change->full_document, &head);
+	enum err err = scan(ingest, change->full_document, &plan.head);
 	if (err == ERR_MEMORY) {
 		return err;
 	}
-	enum model_operation operation = ingest_operation(change->kind, !err, head.deleted);
-	if (operation == MODEL_NO_OPERATION || head.collection.size == 0) {
+	find_facts(ingest, !err, &plan);
+	enum model_operation operation = ingest_operation(&plan.facts);
+	bool is_nowhere = plan.head.collection.size == 0 && change->kind != MODEL_CHANGE_DELETE;
+	if (operation == MODEL_NO_OPERATION || is_nowhere) {
 		drop(ingest, change,
 			err ? "the document is missing, or is no JSON object"
 			    : "the document has no collection",
@@ -78,25 +168,14 @@ enum err ingest_transform(struct ingest *ingest, const struct model_change *chan
 		*ret_event = NULL;
 		return OK;
 	}
-	const struct interest *interest = ingest->options.interest;
-	const struct wire_event_options options = {
-		.json_depth_max = ingest->options.json_depth_max,
-		.read = !interest || interest_has(interest, change->database, head.collection),
-		.received_us = loop_wall_us(ingest->loop),
-		.sequence = ingest->sequence + 1,
-	};
+	plan_event(ingest, operation, &plan);
 	struct err_info reason = {0};
 	struct event *event = NULL;
-	err = wire_event_make(change, operation, &head, &options, &reason, &event);
+	err = wire_event_make(&plan.change, operation, &plan.head, &plan.options, &reason, &event);
 	if (err) {
 		return err;
 	}
-	if (operation == MODEL_DELETE && event->document_id.size == 0) {
-		metrics_add(ingest->options.metrics, METRIC_events_without_id, 1);
-	}
-	if (event->is_refused) {
-		tell_refused(ingest, event, &reason);
-	}
+	count(ingest, event, &reason);
 	*ret_event = event;
 	return OK;
 }

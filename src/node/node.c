@@ -476,6 +476,7 @@ static enum err make_ingest(struct streamer *streamer)
 		.json_depth_max = limit(streamer, OPTION_json_depth_max),
 		.message_bytes_max = limit(streamer, OPTION_puller_message_bytes_max),
 		.line_bytes_max = limit(streamer, OPTION_puller_message_bytes_max),
+		.ids_bytes_max = (size_t)limits[OPTION_document_ids_bytes],
 		.dead_us = limits[OPTION_puller_dead_ms] * 1000,
 		.backoff_min_us = limits[OPTION_puller_backoff_min_ms] * 1000,
 		.backoff_max_us = limits[OPTION_puller_backoff_max_ms] * 1000,

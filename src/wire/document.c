@@ -212,3 +212,13 @@ size_t wire_document_write(const struct wire_document_head *head, char *place)
 	wire_put_raw(&writer, (struct bytes){"}", 1});
 	return writer.size;
 }
+
+enum wire_update_says wire_update_says(struct bytes update)
+{
+	struct bytes deleted =
+		wire_json_member(wire_json_member(update, "updatedFields"), "deleted");
+	if (bytes_equal(deleted, bytes_of("true"))) {
+		return WIRE_UPDATE_DELETES;
+	}
+	return bytes_equal(deleted, bytes_of("false")) ? WIRE_UPDATE_REVIVES : WIRE_UPDATE_NOTHING;
+}

@@ -77,6 +77,10 @@ struct wire_document_head {
 enum err wire_document_head_scan(
 	struct bytes document, struct arena *arena, struct wire_document_head *ret_head) MUST_CHECK;
 
+/* Whether an update (update_desc) set the document's own `deleted`, and to what. */
+enum wire_update_says { WIRE_UPDATE_NOTHING, WIRE_UPDATE_DELETES, WIRE_UPDATE_REVIVES };
+enum wire_update_says wire_update_says(struct bytes update);
+
 /*
  * Makes the event of a change: copies its bytes, sets collection, document id and operation, and
  * reads it if told to. A document that is not strict JSON gives an event with is_refused (and what

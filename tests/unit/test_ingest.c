@@ -68,9 +68,10 @@ static const struct row TABLE[] = {
 
 static void check_row(struct rig *rig, const struct row *row, unsigned number)
 {
-	assert_int_equal(
-		ingest_operation(row->kind, row->document[0] != '\0', row->document == DELETED),
-		row->operation);
+	const struct ingest_facts facts = {.kind = row->kind,
+		.has_document = row->document[0] != '\0',
+		.is_deleted = row->document == DELETED};
+	assert_int_equal(ingest_operation(&facts), row->operation);
 	struct model_change change = rig_change(number);
 	change.kind = row->kind;
 	change.full_document = bytes_of(row->document);

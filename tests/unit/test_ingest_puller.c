@@ -216,6 +216,7 @@ static void test_marker_refused_once(void **state)
 	ingest_routed(rig->ingest, 2);
 	rig->puller.refuse = GRPC_INVALID_ARGUMENT;
 	assert_string_equal(reconnect(rig), "m2");
+	assert_int_equal(figure(rig, METRIC_source_markers_refused), 1);
 	ingest_routed(rig->ingest, 5); /* their markers are not believed any more */
 	assert_true(marker_is(rig, "e30"));
 	rig->puller.refuse = GRPC_OK;
