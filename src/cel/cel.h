@@ -101,7 +101,13 @@ struct cel_input {
 	const struct value
 		*document;  /* the flattened document, an OBJECT; NULL: every field is missing */
 	struct bytes id;    /* the document id */
-	bool id_is_unknown; /* there is one, but nobody knows it: every use of `_id` is an error */
+	bool id_is_unknown; /* there is one, but nobody knows it */
+	/*
+	 * Whether an unknown id is this one, for `==`, `!=` and `in`; every other use of `_id`, and
+	 * each of them where this is NULL, is an error then.
+	 */
+	bool (*id_is)(const void *ctx, struct bytes id);
+	const void *id_ctx;
 };
 
 enum cel_outcome {

@@ -86,11 +86,42 @@ const struct value *cel_field_value(const struct cel_field *field, const struct 
 	return value;
 }
 
+static bool unknown_id_is(const struct cel_input *input, const struct value *constant)
+{
+	return constant->kind == VALUE_STRING && input->id_is(input->id_ctx, value_text(constant));
+}
+
+static bool unknown_id_is_in(const struct cel_input *input, const struct value *list)
+{
+	const struct value *item = list + 1;
+	for (uint32_t i = 0; i < list->size; i++) {
+		if (unknown_id_is(input, item)) {
+			return true;
+		}
+		item = value_after(item);
+	}
+	return false;
+}
+
+static enum cel_outcome compare_unknown_id(
+	const struct cel_node *node, const struct cel_input *input)
+{
+	if (!input->id_is) {
+		return CEL_IS_ERROR;
+	}
+	if (node->kind == CEL_EQUAL || node->kind == CEL_NOT_EQUAL) {
+		bool is = unknown_id_is(input, node->constant);
+		return outcome_of(is == (node->kind == CEL_EQUAL));
+	}
+	return node->kind == CEL_IN ? outcome_of(unknown_id_is_in(input, node->constant))
+				    : CEL_IS_ERROR;
+}
+
 static enum cel_outcome evaluate_compare(const struct cel_node *node, const struct cel_input *input)
 {
 	if (node->field.root == CEL_ID) {
 		const struct value id = value_string(input->id);
-		return input->id_is_unknown ? CEL_IS_ERROR
+		return input->id_is_unknown ? compare_unknown_id(node, input)
 					    : compare(node->kind, &id, node->constant);
 	}
 	const struct value *value = cel_field_value(&node->field, input);

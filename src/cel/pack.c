@@ -17,7 +17,7 @@ static void *pack_bytes(struct pack *pack, const void *bytes, size_t size)
 {
 	size_t start = pack->used;
 	pack->used += (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
-	if (pack->used > pack->room) {
+	if (!pack->memory || pack->used > pack->room) {
 		return NULL;
 	}
 	char *place = pack->memory + start;

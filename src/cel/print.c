@@ -1,6 +1,6 @@
 /*
  * A tree as CEL text that means the same. Numbers keep their kind: a whole double has a point, an
- * unsigned integer a `u`; inside nested lists they are printed as JSON has them.
+ * unsigned integer a `u`; but objects are printed as JSON has them.
  */
 #include "cel_priv.h"
 
@@ -78,6 +78,7 @@ static enum err print_scalar(struct buffer *buffer, const struct value *value)
 	return value->kind == VALUE_DOUBLE && looks_whole ? buffer_append_text(buffer, ".0") : OK;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
 static enum err print_constant(struct buffer *buffer, const struct value *constant)
 {
 	if (constant->kind != VALUE_LIST) {
@@ -90,7 +91,7 @@ static enum err print_constant(struct buffer *buffer, const struct value *consta
 			err = buffer_append_text(buffer, ", ");
 		}
 		if (err == OK) {
-			err = print_scalar(buffer, item);
+			err = print_constant(buffer, item);
 		}
 		item = value_after(item);
 	}

@@ -27,6 +27,9 @@ struct match_bucket {
 	struct match_path *path;
 	uint64_t value_hash;
 	struct match_list queries;
+	bool has_identity; /* of a document id: that of its path stands among the identities */
+	struct event_identity identity;
+	uint64_t identity_hash;
 };
 
 struct match_collection {
@@ -48,8 +51,10 @@ void match_index_init(struct match_index *index, uint64_t seed)
 void match_index_fini(struct match_index *index)
 {
 	check(index->collections.count == 0 && index->buckets.count == 0);
+	check(index->identities.count == 0);
 	map_fini(&index->collections);
 	map_fini(&index->buckets);
+	map_fini(&index->identities);
 }
 
 /* ---- lists ---- */
@@ -251,12 +256,90 @@ static struct match_bucket *find_bucket(
 	return map_find(&index->buckets, bucket_hash(&key), &key, bucket_is);
 }
 
+static size_t conjuncts_of(
+	const struct cel_node *const *tree, const struct cel_node *const **ret_conjuncts)
+{
+	bool is_and = (*tree)->kind == CEL_AND;
+	*ret_conjuncts = is_and ? (*tree)->children : tree;
+	return is_and ? (*tree)->children_count : 1;
+}
+
+/* ---- identities ---- */
+
+/*
+ * A delete may name its document by the hash of its path alone. Each bucket of a document id is
+ * found by that too. (Two ids that share a bucket, by 64 seeded bits, would share the first one's
+ * identity.)
+ */
+struct identity_key {
+	struct bytes database;
+	const struct event_identity *identity;
+};
+
+static bool identity_is(const void *item, const void *key)
+{
+	const struct match_bucket *bucket = item;
+	const struct identity_key *wanted = key;
+	return memcmp(bucket->identity.bytes, wanted->identity->bytes, EVENT_IDENTITY_SIZE) == 0 &&
+		bytes_equal(bucket->path->collection->database, wanted->database);
+}
+
+static uint64_t identity_hash(const struct match_index *index, const struct identity_key *key)
+{
+	struct bytes identity = {(const char *)key->identity->bytes, EVENT_IDENTITY_SIZE};
+	return bytes_hash(identity, bytes_hash(key->database, index->seed));
+}
+
+static struct match_bucket *find_identity(const struct match_index *index, struct bytes database,
+	const struct event_identity *identity)
+{
+	const struct identity_key key = {database, identity};
+	return map_find(&index->identities, identity_hash(index, &key), &key, identity_is);
+}
+
+/* A path that is too long has no identity, and its deletes cannot be told apart. */
+static enum err add_identity(
+	struct match_index *index, struct match_bucket *bucket, const struct value *id)
+{
+	const struct match_collection *collection = bucket->path->collection;
+	if (!event_identity_of(collection->name, value_text(id), &bucket->identity)) {
+		return OK;
+	}
+	const struct identity_key key = {collection->database, &bucket->identity};
+	bucket->identity_hash = identity_hash(index, &key);
+	enum err err = map_insert(&index->identities, bucket->identity_hash, bucket);
+	bucket->has_identity = err == OK;
+	return err;
+}
+
+const struct match_query *match_index_identify(const struct match_index *index,
+	struct bytes database, const struct event_identity *identity, struct bytes *ret_id)
+{
+	const struct match_bucket *bucket = find_identity(index, database, identity);
+	if (!bucket) {
+		return NULL;
+	}
+	const struct match_query *query = bucket->queries.first;
+	const struct cel_node *const *conjuncts = NULL;
+	size_t count = conjuncts_of(&query->tree, &conjuncts);
+	for (size_t i = 0; i < count; i++) {
+		if (conjuncts[i]->kind == CEL_EQUAL && conjuncts[i]->field.root == CEL_ID) {
+			*ret_id = value_text(conjuncts[i]->constant);
+			return query;
+		}
+	}
+	return NULL;
+}
+
 static void drop_bucket_if_empty(struct match_index *index, struct match_bucket *bucket)
 {
 	if (bucket->queries.count > 0) {
 		return;
 	}
 	check(map_remove(&index->buckets, bucket->hash, bucket));
+	if (bucket->has_identity) {
+		check(map_remove(&index->identities, bucket->identity_hash, bucket));
+	}
 	bucket->path->buckets_count--;
 	drop_path_if_empty(bucket->path);
 	mem_free(bucket);
@@ -283,8 +366,16 @@ static enum err ensure_bucket(struct match_index *index, struct match_collection
 	*bucket = (struct match_bucket){
 		.path = path, .value_hash = value_hash(equality->constant, index->seed)};
 	bucket->hash = bucket_hash(bucket);
-	err = map_insert(&index->buckets, bucket->hash, bucket);
+	if (equality->field.root == CEL_ID) {
+		err = add_identity(index, bucket, equality->constant);
+	}
+	if (err == OK) {
+		err = map_insert(&index->buckets, bucket->hash, bucket);
+	}
 	if (err != OK) {
+		if (bucket->has_identity) {
+			check(map_remove(&index->identities, bucket->identity_hash, bucket));
+		}
 		mem_free(bucket);
 		drop_path_if_empty(path);
 		return err;
@@ -309,14 +400,6 @@ static bool is_hashable(const struct value *value)
 		}
 	}
 	return true;
-}
-
-static size_t conjuncts_of(
-	const struct cel_node *const *tree, const struct cel_node *const **ret_conjuncts)
-{
-	bool is_and = (*tree)->kind == CEL_AND;
-	*ret_conjuncts = is_and ? (*tree)->children : tree;
-	return is_and ? (*tree)->children_count : 1;
 }
 
 /* How much a look-up by this equality brings: the fewer queries stand there now, the better. */
@@ -434,31 +517,41 @@ void match_index_unfile(struct match_index *index, struct match_query *query)
 
 /* ---- looking up ---- */
 
-static enum err visit_path(const struct match_index *index, struct match_path *path,
-	const struct cel_input *input, match_visit_fn visit, void *ctx)
+static const struct match_bucket *find_by_id(
+	const struct match_index *index, struct match_path *path, const struct match_look *look)
 {
-	const struct value id = value_string(input->id);
-	const struct value *value = &id;
-	if (path->field.root == CEL_DOCUMENT) {
-		value = cel_field_value(&path->field, input);
-		if (!value || !is_hashable(value)) {
-			return OK;
-		}
-	} else if (input->id_is_unknown) {
-		return OK;
+	if (!look->input->id_is_unknown) {
+		const struct value id = value_string(look->input->id);
+		return find_bucket(index, path, &id);
 	}
-	const struct match_bucket *bucket = find_bucket(index, path, value);
+	const struct event *event = look->event;
+	const struct match_bucket *bucket = event->has_identity
+		? find_identity(index, path->collection->database, &event->identity)
+		: NULL;
+	return bucket && bucket->path == path ? bucket : NULL;
+}
+
+static enum err visit_path(const struct match_index *index, struct match_path *path,
+	const struct match_look *look, match_visit_fn visit, void *ctx)
+{
+	const struct match_bucket *bucket = NULL;
+	if (path->field.root == CEL_ID) {
+		bucket = find_by_id(index, path, look);
+	} else {
+		const struct value *value = cel_field_value(&path->field, look->input);
+		bucket = value && is_hashable(value) ? find_bucket(index, path, value) : NULL;
+	}
 	return bucket ? list_visit(&bucket->queries, visit, ctx) : OK;
 }
 
 /* The queries found by one root: through their equalities, then the residuals. */
 static enum err visit_root(const struct match_index *index,
 	const struct match_collection *collection, enum cel_root root,
-	const struct cel_input *input, match_visit_fn visit, void *ctx)
+	const struct match_look *look, match_visit_fn visit, void *ctx)
 {
 	struct match_path *path = collection->paths[root];
 	for (; path; path = path->next) {
-		enum err err = visit_path(index, path, input, visit, ctx);
+		enum err err = visit_path(index, path, look, visit, ctx);
 		if (err != OK) {
 			return err;
 		}
@@ -467,15 +560,18 @@ static enum err visit_root(const struct match_index *index,
 }
 
 enum err match_index_visit(const struct match_index *index,
-	const struct match_collection *collection, const struct cel_input *input,
+	const struct match_collection *collection, const struct match_look *look,
 	match_visit_fn visit, void *ctx)
 {
-	enum err err = visit_root(index, collection, CEL_ID, input, visit, ctx);
+	enum err err = visit_root(index, collection, CEL_ID, look, visit, ctx);
+	if (look->event->is_purge) {
+		return err;
+	}
 	if (err == OK && collection->whole) {
 		err = visit(ctx, collection->whole);
 	}
-	if (err == OK && input->document) {
-		err = visit_root(index, collection, CEL_DOCUMENT, input, visit, ctx);
+	if (err == OK && look->input->document) {
+		err = visit_root(index, collection, CEL_DOCUMENT, look, visit, ctx);
 	}
 	return err;
 }

@@ -165,17 +165,38 @@ bool match_wants(const struct match *match, struct bytes database, struct bytes 
 
 /* ---- events ---- */
 
-/*
- * A tombstone has lost its id, and of a document that was refused an empty id may mean that none
- * was read.
- */
+bool match_identify(const struct match *match, const struct event *event,
+	struct bytes *ret_collection, struct bytes *ret_id)
+{
+	if (!event->id_is_unknown || !event->has_identity) {
+		return false;
+	}
+	const struct match_query *query = match_index_identify(
+		&match->index, event->change.database, &event->identity, ret_id);
+	if (query) {
+		*ret_collection = match_collection_name(query->collection);
+	}
+	return query != NULL;
+}
+
+static bool event_id_is(const void *ctx, struct bytes id)
+{
+	const struct event *event = ctx;
+	struct event_identity identity;
+	return event_identity_of(event->collection, id, &identity) &&
+		memcmp(identity.bytes, event->identity.bytes, EVENT_IDENTITY_SIZE) == 0;
+}
+
+/* Of a document that was refused an empty id may mean that none was read. */
 static struct cel_input input_of(const struct event *event)
 {
-	bool may_be_lost = event->operation == MODEL_DELETE || event->is_refused;
+	bool is_lost = event->is_refused && event->document_id.size == 0;
 	return (struct cel_input){
 		.document = event->document,
 		.id = event->document_id,
-		.id_is_unknown = may_be_lost && event->document_id.size == 0,
+		.id_is_unknown = event->id_is_unknown || is_lost,
+		.id_is = event->has_identity ? event_id_is : NULL,
+		.id_ctx = event,
 	};
 }
 
@@ -222,7 +243,8 @@ static enum err match_event(struct search *search, const struct event *event)
 	}
 	check(event->is_read);
 	search->input = input_of(event);
-	return match_index_visit(index, collection, &search->input, try_candidate, search);
+	const struct match_look look = {event, &search->input};
+	return match_index_visit(index, collection, &look, try_candidate, search);
 }
 
 enum err match_events(struct match *match, struct event *const *events, size_t count,
@@ -253,6 +275,9 @@ bool match_query_holds(const struct match_query *query, const struct event *even
 		return false;
 	}
 	check(event->is_read);
+	if (event->is_purge && !query->is_by_id) {
+		return false;
+	}
 	bool needs_document = query->tree->kind != CEL_TRUE && !query->is_by_id;
 	if (needs_document && !event->document) {
 		return false;

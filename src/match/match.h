@@ -40,6 +40,13 @@ void **match_query_slot(struct match_query *query);
 /* Whether any query is about this collection: an event that nobody wants need not be read. */
 bool match_wants(const struct match *match, struct bytes database, struct bytes collection);
 
+/*
+ * Of an event whose id is unknown: which document somebody who asks for it by id has in mind, found
+ * by its identity; the bytes are a query's. False: nobody asks for it.
+ */
+bool match_identify(const struct match *match, const struct event *event,
+	struct bytes *ret_collection, struct bytes *ret_id);
+
 struct match_hit {
 	uint32_t event; /* index in the batch */
 	struct match_query *query;
@@ -48,8 +55,8 @@ struct match_hit {
 /*
  * All queries that hold for each event, ordered by event; within one event document-id queries
  * first, then the whole collection's, then the others. Events that somebody wants must have been
- * read. An event without an operation goes to nobody. The hits are valid until the next call;
- * ERR_MEMORY gives none.
+ * read. An event without an operation goes to nobody, a purge to document-id queries alone. The
+ * hits are valid until the next call; ERR_MEMORY gives none.
  */
 #define MATCH_BATCH_MAX 16
 enum err match_events(struct match *match, struct event *const *events, size_t count,

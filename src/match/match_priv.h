@@ -45,6 +45,7 @@ struct match_index {
 	uint64_t seed;
 	struct map collections; /* of match_collection */
 	struct map buckets;     /* of match_bucket, of all collections */
+	struct map identities;  /* of match_bucket, those of document ids */
 };
 
 void match_index_init(struct match_index *index, uint64_t seed);
@@ -61,14 +62,24 @@ enum err match_index_file(struct match_index *index, struct bytes database, stru
 	struct match_query *query) MUST_CHECK;
 void match_index_unfile(struct match_index *index, struct match_query *query);
 
+/* What a document-id query in the database has in mind; NULL: there is none of this identity. */
+const struct match_query *match_index_identify(const struct match_index *index,
+	struct bytes database, const struct event_identity *identity, struct bytes *ret_id);
+
+/* Whose queries may hold for an event; `event` is what the input was made of. */
+struct match_look {
+	const struct event *event;
+	const struct cel_input *input;
+};
+
 /*
  * Calls `visit` once for each query of the collection that may hold, those by document id first,
  * then the whole collection's, then the others; stops at the first error and returns it. Without a
- * document the others are passed over.
+ * document the others are passed over, of a purge all but those by document id.
  */
 typedef enum err (*match_visit_fn)(void *ctx, struct match_query *query);
 enum err match_index_visit(const struct match_index *index,
-	const struct match_collection *collection, const struct cel_input *input,
+	const struct match_collection *collection, const struct match_look *look,
 	match_visit_fn visit, void *ctx) MUST_CHECK;
 
 #endif
