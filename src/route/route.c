@@ -14,11 +14,6 @@ struct noted_run {
 	uint32_t next; /* of the same target */
 };
 
-struct ended_target {
-	struct route_target *target;
-	enum err why;
-};
-
 struct route {
 	struct match *match;
 	struct metrics *metrics;
@@ -32,8 +27,7 @@ struct route {
 	size_t targets_count, targets_capacity;
 	struct bytes *gathered; /* runs of one target, in order */
 	size_t gathered_capacity;
-	struct ended_target *ends; /* of the batch */
-	size_t ends_count, ends_capacity;
+	struct route_target *ended_targets; /* of the batch */
 };
 
 void route_target_init(struct route_target *target, struct stream *stream)
@@ -64,7 +58,6 @@ void route_free(struct route *route)
 	mem_free(route->runs);
 	mem_free((void *)route->targets);
 	mem_free(route->gathered);
-	mem_free(route->ends);
 	mem_free(route);
 }
 
@@ -126,17 +119,23 @@ static enum err note_run(struct route *route, const struct subs_run *run)
 
 static void note_end(struct route *route, struct route_target *target, enum err why)
 {
-	if (why == ERR_CLOSED) {
+	if (why == ERR_CLOSED || target->ended != OK) {
 		return; /* it had ended before */
 	}
 	if (why == ERR_MEMORY) {
 		stream_end(target->stream, ERR_MEMORY, "out of memory for a delivery");
 	}
-	void *ends =
-		grown(route->ends, route->ends_count, &route->ends_capacity, sizeof(*route->ends));
-	if (ends) {
-		route->ends = ends;
-		route->ends[route->ends_count++] = (struct ended_target){target, why};
+	target->ended = why;
+	target->next_ended = route->ended_targets;
+	route->ended_targets = target;
+}
+
+static void tell_ended(struct route *route)
+{
+	while (route->ended_targets) {
+		struct route_target *target = route->ended_targets;
+		route->ended_targets = target->next_ended;
+		route->ended(route->ctx, target, target->ended);
 	}
 }
 
@@ -177,9 +176,9 @@ static void route_event(struct route *route, struct event *event, const struct m
 	route->runs_count = 0;
 	route->targets_count = 0;
 	for (size_t i = 0; i < count; i++) {
-		size_t cursor = 0;
+		const struct subs_group *group = NULL;
 		struct subs_run run;
-		while (subs_next_run(hits[i].query, &cursor, &run)) {
+		while ((group = subs_next_run(hits[i].query, group, &run)) != NULL) {
 			if (note_run(route, &run) != OK) {
 				note_end(route, run.handle, ERR_MEMORY);
 			}
@@ -188,7 +187,6 @@ static void route_event(struct route *route, struct event *event, const struct m
 	for (size_t i = 0; i < route->targets_count; i++) {
 		deliver(route, route->targets[i], event, now_us);
 	}
-	metrics_add(route->metrics, METRIC_events_matched, count > 0);
 }
 
 enum err route_events(
@@ -200,19 +198,18 @@ enum err route_events(
 	if (err != OK) {
 		return err;
 	}
-	size_t first = 0;
-	for (size_t i = 0; i < count; i++) {
-		size_t last = first;
-		while (last < hits_count && hits[last].event == i) {
+	int64_t matched = 0;
+	size_t last = 0;
+	for (size_t first = 0; first < hits_count; first = last) {
+		uint32_t event = hits[first].event;
+		while (last < hits_count && hits[last].event == event) {
 			last++;
 		}
-		route_event(route, events[i], hits + first, last - first, now_us);
-		first = last;
+		route_event(route, events[event], hits + first, last - first, now_us);
+		matched++;
 	}
 	metrics_add(route->metrics, METRIC_events_routed, (int64_t)count);
-	for (size_t i = 0; i < route->ends_count; i++) {
-		route->ended(route->ctx, route->ends[i].target, route->ends[i].why);
-	}
-	route->ends_count = 0;
+	metrics_add(route->metrics, METRIC_events_matched, matched);
+	tell_ended(route);
 	return OK;
 }

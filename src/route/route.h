@@ -23,10 +23,14 @@ struct route_target {
 	uint64_t event_mark; /* route's: which event its runs are being gathered for */
 	uint32_t first_run, last_run;
 	uint32_t ids_count, runs_count;
+	struct route_target *next_ended; /* route's: of the batch at hand */
+	enum err ended;                  /* why the stream has; OK: it has not */
 };
 void route_target_init(struct route_target *target, struct stream *stream);
 
-/* Told of each target whose stream ended in a batch, after the batch: too slow, or out of memory.
+/*
+ * Told of each target whose stream ended in a batch, once, after the batch: too slow, or out of
+ * memory.
  */
 typedef void (*route_ended_fn)(void *ctx, struct route_target *target, enum err why);
 

@@ -56,8 +56,7 @@ void chain_fini(struct chain *chain)
 
 struct record *chain_begin(struct chain *chain, size_t size)
 {
-	check(size >= sizeof(struct record) && size <= UINT32_MAX - 16);
-	size = (size + 15) & ~(size_t)15;
+	check(size % 16 == 0 && size <= UINT32_MAX);
 	struct segment *tail = chain->tail;
 	size_t filled = atomic_load_explicit(&tail->filled, memory_order_relaxed);
 	if (tail->size - filled < size) {

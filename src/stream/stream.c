@@ -203,10 +203,10 @@ enum err stream_push_delivery(struct stream *stream, struct event *event, const 
 	for (size_t i = 0; i < runs_count; i++) {
 		run_size += runs[i].size;
 	}
-	size_t size = sizeof(struct record) + run_size;
-	if (size > UINT32_MAX / 2) {
+	if (run_size > UINT32_MAX / 2) {
 		return too_slow(stream, "one event matches too many subscriptions");
 	}
+	size_t size = record_size(run_size);
 	enum err err = admit(stream, size + event->encoded.size, now_us);
 	if (err != OK) {
 		return err;
@@ -231,12 +231,15 @@ enum err stream_push_delivery(struct stream *stream, struct event *event, const 
 	return OK;
 }
 
-static enum err push_control(struct stream *stream, size_t more, struct record **ret_record)
+/* A control record with `more` bytes behind it, to be filled and published. */
+static enum err begin_control(
+	struct stream *stream, enum stream_item_kind kind, size_t more, struct record **ret_record)
 {
-	struct record *record = chain_begin(&stream->control, sizeof(*record) + more);
+	struct record *record = chain_begin(&stream->control, record_size(more));
 	if (!record) {
 		return ERR_MEMORY;
 	}
+	record->kind = kind;
 	*ret_record = record;
 	return OK;
 }
@@ -246,16 +249,14 @@ enum err stream_push_answer(
 {
 	const struct bytes pieces[] = {answer->id, answer->text, answer->hint};
 	size_t more = answer->id.size + answer->text.size + answer->hint.size;
-	enum err err = admit(stream, sizeof(struct record) + more, now_us);
-	if (err != OK) {
-		return err;
-	}
+	enum err err = admit(stream, record_size(more), now_us);
 	struct record *record = NULL;
-	err = push_control(stream, more, &record);
+	if (err == OK) {
+		err = begin_control(stream, STREAM_ANSWER, more, &record);
+	}
 	if (err != OK) {
 		return err;
 	}
-	record->kind = STREAM_ANSWER;
 	record->figure = answer->refusal;
 	record->count = answer->filter;
 	char *place = (char *)(record + 1);
@@ -272,15 +273,14 @@ enum err stream_push_answer(
 
 enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t now_us)
 {
-	enum err err = admit(stream, sizeof(struct record), now_us);
+	enum err err = admit(stream, record_size(0), now_us);
 	struct record *record = NULL;
 	if (err == OK) {
-		err = push_control(stream, 0, &record);
+		err = begin_control(stream, STREAM_ACK, 0, &record);
 	}
 	if (err != OK) {
 		return err;
 	}
-	record->kind = STREAM_ACK;
 	record->figure = timestamp_ms;
 	publish(stream, &stream->control, record);
 	return OK;
@@ -292,11 +292,10 @@ enum err stream_push_state(struct stream *stream, enum stream_state state)
 		return ERR_CLOSED;
 	}
 	struct record *record = NULL;
-	enum err err = push_control(stream, 0, &record);
+	enum err err = begin_control(stream, STREAM_STATE, 0, &record);
 	if (err != OK) {
 		return err;
 	}
-	record->kind = STREAM_STATE;
 	record->figure = state;
 	publish(stream, &stream->control, record);
 	return OK;
@@ -393,6 +392,7 @@ enum err stream_peek(struct stream *stream, struct stream_item *ret_item)
 void stream_pop(struct stream *stream)
 {
 	if (!stream->peeked) {
+		check(atomic_load_explicit(&stream->end, memory_order_relaxed) != END_NONE);
 		stream->end_was_popped = true;
 		drop_queued(stream);
 		return;

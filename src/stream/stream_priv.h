@@ -6,7 +6,7 @@
 
 /* One queued item. Its bytes (`run`, or an answer's id, text and hint) follow it. */
 struct record {
-	uint32_t size; /* with everything that follows, a multiple of 16 */
+	uint32_t size; /* record_size of all that follows */
 	uint32_t kind; /* enum stream_item_kind */
 	struct event *event;
 	int64_t figure; /* ACK: timestamp; STATE: the state; ANSWER: the refusal */
@@ -14,16 +14,24 @@ struct record {
 	uint32_t sizes[3];
 };
 
+/* The size of a record that `more` bytes follow: records stand at multiples of 16. */
+static inline size_t record_size(size_t more)
+{
+	return (sizeof(struct record) + more + 15) & ~(size_t)15;
+}
+
+/* Padding keeps the two ends on different cache lines wherever the allocator puts them. */
 struct segment;
 struct chain {
-	struct segment *head;              /* emptier's */
-	size_t taken;                      /* emptier's: bytes of `head` that are behind it */
-	_Alignas(64) struct segment *tail; /* filler's */
+	struct segment *head; /* emptier's */
+	size_t taken;         /* emptier's: bytes of `head` that are behind it */
+	char padding[64];
+	struct segment *tail; /* filler's */
 };
 
 enum err chain_init(struct chain *chain) MUST_CHECK;
 void chain_fini(struct chain *chain); /* events in it are the caller's to let go */
-/* Filler: a record of `size` bytes, zeroed but for its size; NULL on lack. Commit publishes it. */
+/* Filler: a record of a record_size, zeroed but for that; NULL on lack. Commit publishes it. */
 struct record *chain_begin(struct chain *chain, size_t size) MUST_CHECK;
 void chain_commit(struct chain *chain, const struct record *record);
 /* Emptier: the oldest record, NULL if there is none; it stays until it is dropped. */

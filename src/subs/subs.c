@@ -1,9 +1,11 @@
 /*
  * Three structures meet here. A *subscription* is found by (stream, id) in one map. A *group* is
- * what one stream has behind one query: its ids, encoded one behind the other as they go out, so
- * that delivering them is a copy. A query's slot points to its list of groups. An id keeps its
- * place in its run only until another one leaves, so removal looks for it there: linear in the run,
- * which is short except where thousands of one gateway's clients ask the very same question.
+ * ids that one stream has behind one query, encoded one behind the other as they go out, so that
+ * delivering them is a copy. A query's slot points to its list of groups.
+ *
+ * An id keeps its place in its run only until another one leaves, so removal looks for it there.
+ * A run is therefore short: when RUN_BYTES is reached, the stream opens another group. The full one
+ * is found through its subscriptions only, and takes no more.
  */
 #include "subs.h"
 #include "wire.h"
@@ -11,28 +13,33 @@
 #include <stdio.h>
 #include <string.h>
 
-struct group {
-	struct group *next, *previous; /* of the same query */
+/* Some hundred UUIDs: a walk through them costs no more than a look-up in a large map. */
+#define RUN_BYTES 4096
+
+struct subs_group {
+	struct subs_group *next, *previous; /* of the same query */
 	struct subs_stream *stream;
 	struct match_query *query;
 	struct buffer run;
 	uint32_t count;
+	bool is_open; /* takes new ids, and is in the map */
 };
 
 struct subscription {
 	struct subscription *next, *previous; /* of the same stream */
 	struct subs_stream *stream;
-	struct group *group;
+	struct subs_group *group;
 	uint64_t hash;
 	size_t id_size;
 	char id[];
 };
 
 struct subs_stream {
-	void *handle;
+	void *handle;    /* NULL: it has been freed, and waits to be swept */
 	uint64_t number; /* part of the keys, never used again */
 	struct subscription *first;
 	size_t count;
+	struct subs_stream *next_freed;
 };
 
 struct subs {
@@ -41,8 +48,9 @@ struct subs {
 	struct match *match;
 	struct metrics *metrics;
 	struct map by_id;  /* struct subscription */
-	struct map groups; /* struct group, by stream and query */
+	struct map groups; /* open struct subs_group, by stream and query */
 	size_t count;
+	struct subs_stream *freed; /* not swept yet */
 	uint64_t next_stream_number;
 	char text[400];
 };
@@ -67,6 +75,7 @@ void subs_free(struct subs *subs)
 	if (!subs) {
 		return;
 	}
+	(void)subs_sweep(subs, SIZE_MAX);
 	check(subs->count == 0);
 	map_fini(&subs->by_id);
 	map_fini(&subs->groups);
@@ -75,6 +84,7 @@ void subs_free(struct subs *subs)
 
 enum err subs_stream_new(struct subs *subs, void *handle, struct subs_stream **ret_stream)
 {
+	check(handle);
 	struct subs_stream *stream = mem_calloc(1, sizeof(*stream));
 	if (!stream) {
 		return ERR_MEMORY;
@@ -111,8 +121,8 @@ static bool id_is(const void *item, const void *key)
 }
 
 struct group_key {
-	const struct subs_stream *stream;
-	const struct match_query *query;
+	struct subs_stream *stream;
+	struct match_query *query;
 };
 
 static uint64_t group_hash(const struct subs *subs, const struct group_key *key)
@@ -123,49 +133,70 @@ static uint64_t group_hash(const struct subs *subs, const struct group_key *key)
 
 static bool group_is(const void *item, const void *key)
 {
-	const struct group *group = item;
+	const struct subs_group *group = item;
 	const struct group_key *wanted = key;
 	return group->stream == wanted->stream && group->query == wanted->query;
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-static enum err group_get(struct subs *subs, struct subs_stream *stream, struct match_query *query,
-	struct group **ret_group)
+static bool group_has_room(const struct subs_group *group, struct bytes id)
 {
-	struct group_key key = {stream, query};
-	uint64_t hash = group_hash(subs, &key);
-	struct group *group = map_find(&subs->groups, hash, &key, group_is);
+	return group->count == 0 || group->run.size + wire_id_size(id) <= RUN_BYTES;
+}
+
+/* An open group, in the place of `full` (may be NULL) if there was one. */
+static enum err group_new(struct subs *subs, const struct group_key *key, uint64_t hash,
+	struct subs_group *full, struct subs_group **ret_group)
+{
+	struct subs_group *group = mem_calloc(1, sizeof(*group));
 	if (!group) {
-		group = mem_calloc(1, sizeof(*group));
-		if (!group) {
-			return ERR_MEMORY;
-		}
-		group->stream = stream;
-		group->query = query;
-		if (map_insert(&subs->groups, hash, group) != OK) {
-			mem_free(group);
-			return ERR_MEMORY;
-		}
-		void **slot = match_query_slot(query);
-		group->next = *slot;
-		if (group->next) {
-			group->next->previous = group;
-		}
-		*slot = group;
+		return ERR_MEMORY;
 	}
+	if (map_insert(&subs->groups, hash, group) != OK) {
+		mem_free(group);
+		return ERR_MEMORY;
+	}
+	if (full) {
+		check(map_remove(&subs->groups, hash, full));
+		full->is_open = false;
+	}
+	group->stream = key->stream;
+	group->query = key->query;
+	group->is_open = true;
+	void **first = match_query_slot(group->query);
+	group->next = *first;
+	if (group->next) {
+		group->next->previous = group;
+	}
+	*first = group;
 	*ret_group = group;
 	return OK;
 }
 
-static void group_free_if_empty(struct subs *subs, struct group *group)
+/* The group that takes the id; it may be new and empty. */
+static enum err group_get(struct subs *subs, struct subs_stream *stream, struct match_query *query,
+	struct bytes id, struct subs_group **ret_group)
+{
+	const struct group_key key = {stream, query};
+	uint64_t hash = group_hash(subs, &key);
+	struct subs_group *group = map_find(&subs->groups, hash, &key, group_is);
+	if (group && group_has_room(group, id)) {
+		*ret_group = group;
+		return OK;
+	}
+	return group_new(subs, &key, hash, group, ret_group);
+}
+
+static void group_free_if_empty(struct subs *subs, struct subs_group *group)
 {
 	if (group->count > 0) {
 		return;
 	}
-	struct group_key key = {group->stream, group->query};
-	bool found = map_remove(&subs->groups, group_hash(subs, &key), group);
-	check(found);
+	if (group->is_open) {
+		const struct group_key key = {group->stream, group->query};
+		check(map_remove(&subs->groups, group_hash(subs, &key), group));
+	}
 	if (group->previous) {
 		group->previous->next = group->next;
 	} else {
@@ -178,7 +209,7 @@ static void group_free_if_empty(struct subs *subs, struct group *group)
 	mem_free(group);
 }
 
-static enum err group_add_id(struct group *group, struct bytes id)
+static enum err group_add_id(struct subs_group *group, struct bytes id)
 {
 	enum err err = buffer_reserve(&group->run, wire_id_size(id));
 	if (err != OK) {
@@ -189,7 +220,21 @@ static enum err group_add_id(struct group *group, struct bytes id)
 	return OK;
 }
 
-static void group_remove_id(struct group *group, struct bytes id)
+/* A run that was full and is so no more keeps no more memory than one that has grown to its size.
+ */
+static void group_shrink(struct subs_group *group)
+{
+	struct buffer *run = &group->run;
+	if (run->size > 0 && run->size <= run->capacity / 4) {
+		char *data = mem_realloc(run->data, run->capacity / 2);
+		if (data) {
+			run->data = data;
+			run->capacity /= 2;
+		}
+	}
+}
+
+static void group_remove_id(struct subs_group *group, struct bytes id)
 {
 	struct bytes rest = buffer_bytes(&group->run);
 	struct bytes found;
@@ -199,6 +244,7 @@ static void group_remove_id(struct group *group, struct bytes id)
 			memmove(group->run.data + (start - group->run.data), rest.data, rest.size);
 			group->run.size -= (size_t)(rest.data - start);
 			group->count--;
+			group_shrink(group);
 			return;
 		}
 		start = rest.data;
@@ -206,24 +252,19 @@ static void group_remove_id(struct group *group, struct bytes id)
 	check(false);
 }
 
-bool subs_next_run(const struct match_query *query, size_t *cursor, struct subs_run *ret_run)
+const struct subs_group *subs_next_run(
+	struct match_query *query, const struct subs_group *previous, struct subs_run *ret_run)
 {
-	/* the cursor is the next group's address plus one, so that 0 can mean the start and 1 the
-	 * end */
-	const struct group *group = NULL;
-	if (*cursor == 0) {
-		group = *match_query_slot((struct match_query *)query);
-	} else {
-		group = (const struct group *)(uintptr_t)(*cursor - 1);
+	const struct subs_group *group = previous ? previous->next : *match_query_slot(query);
+	while (group && !group->stream->handle) {
+		group = group->next;
 	}
-	if (!group) {
-		return false;
+	if (group) {
+		ret_run->handle = group->stream->handle;
+		ret_run->ids = buffer_bytes(&group->run);
+		ret_run->count = group->count;
 	}
-	*cursor = (size_t)(uintptr_t)group->next + 1;
-	ret_run->handle = group->stream->handle;
-	ret_run->ids = buffer_bytes(&group->run);
-	ret_run->count = group->count;
-	return true;
+	return group;
 }
 
 /* ---- subscriptions --------------------------------------------------------------------------- */
@@ -231,8 +272,8 @@ bool subs_next_run(const struct match_query *query, size_t *cursor, struct subs_
 static enum err insert(
 	struct subs *subs, struct subs_stream *stream, struct bytes id, struct match_query *query)
 {
-	struct group *group = NULL;
-	enum err err = group_get(subs, stream, query, &group);
+	struct subs_group *group = NULL;
+	enum err err = group_get(subs, stream, query, id, &group);
 	if (err != OK) {
 		return err;
 	}
@@ -241,10 +282,12 @@ static enum err insert(
 	if (err != OK) {
 		goto failed;
 	}
-	struct id_key key = {stream, id};
-	*subscription = (struct subscription){
-		.next = stream->first, .stream = stream, .group = group, .id_size = id.size};
-	subscription->hash = id_hash(subs, &key);
+	const struct id_key key = {stream, id};
+	*subscription = (struct subscription){.next = stream->first,
+		.stream = stream,
+		.group = group,
+		.hash = id_hash(subs, &key),
+		.id_size = id.size};
 	memcpy(subscription->id, id.data, id.size);
 	err = map_insert(&subs->by_id, subscription->hash, subscription);
 	if (err != OK) {
@@ -257,6 +300,7 @@ static enum err insert(
 	stream->first = subscription;
 	stream->count++;
 	subs->count++;
+	metrics_add(subs->metrics, METRIC_subscriptions_active, 1);
 	return OK;
 failed:
 	mem_free(subscription);
@@ -267,12 +311,15 @@ failed:
 static void remove_subscription(struct subs *subs, struct subscription *subscription)
 {
 	struct subs_stream *stream = subscription->stream;
-	struct match_query *query = subscription->group->query;
-	bool found = map_remove(&subs->by_id, subscription->hash, subscription);
-	check(found);
-	group_remove_id(
-		subscription->group, (struct bytes){subscription->id, subscription->id_size});
-	group_free_if_empty(subs, subscription->group);
+	struct subs_group *group = subscription->group;
+	struct match_query *query = group->query;
+	check(map_remove(&subs->by_id, subscription->hash, subscription));
+	if (stream->handle) {
+		group_remove_id(group, (struct bytes){subscription->id, subscription->id_size});
+	} else {
+		group->count--; /* nobody reads the run any more */
+	}
+	group_free_if_empty(subs, group);
 	match_query_put(subs->match, query);
 	if (subscription->previous) {
 		subscription->previous->next = subscription->next;
@@ -296,20 +343,30 @@ static void refuse(struct subs *subs, struct model_answer *answer, enum model_re
 	metrics_add(subs->metrics, METRIC_subscribes_refused, 1);
 }
 
-/* The limits that a subscribe may break before anybody looks at its filters. */
-static bool refuse_by_limit(struct subs *subs, const struct subs_stream *stream,
-	const struct model_subscription *subscription, struct model_answer *answer)
+static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct model_answer *answer)
 {
-	if (subscription->id.size > subs->limits.id_bytes_max) {
-		answer->id.size =
-			0; /* not echoed: the peer knows what it sent, the answer stays small */
+	size_t size = answer->id.size;
+	const struct id_key key = {stream, answer->id};
+	if (size > subs->limits.id_bytes_max) {
+		/* not echoed: the peer knows what it sent, the answer stays small */
+		answer->id.size = 0;
 		(void)snprintf(subs->text, sizeof(subs->text),
 			"subscription ID of %zu bytes is too long; at most %u "
 			"(subscription_id_bytes_max)",
-			subscription->id.size, subs->limits.id_bytes_max);
+			size, subs->limits.id_bytes_max);
 		refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
 		return true;
 	}
+	if (map_find(&subs->by_id, id_hash(subs, &key), &key, id_is)) {
+		refuse(subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
+		return true;
+	}
+	return false;
+}
+
+static bool refuse_by_limit(
+	struct subs *subs, const struct subs_stream *stream, struct model_answer *answer)
+{
 	const char *limit = NULL;
 	size_t most = 0;
 	if (stream->count >= subs->limits.per_stream_max) {
@@ -340,12 +397,7 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 {
 	check(subscription->id.size > 0);
 	*ret_answer = (struct model_answer){.id = subscription->id};
-	if (refuse_by_limit(subs, stream, subscription, ret_answer)) {
-		return;
-	}
-	struct id_key key = {stream, subscription->id};
-	if (map_find(&subs->by_id, id_hash(subs, &key), &key, id_is)) {
-		refuse(subs, ret_answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
+	if (refuse_id(subs, stream, ret_answer) || refuse_by_limit(subs, stream, ret_answer)) {
 		return;
 	}
 	if (refusal->code != OK) {
@@ -374,12 +426,11 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 		return;
 	}
 	metrics_add(subs->metrics, METRIC_subscribes, 1);
-	metrics_add(subs->metrics, METRIC_subscriptions_active, 1);
 }
 
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id)
 {
-	struct id_key key = {stream, id};
+	const struct id_key key = {stream, id};
 	struct subscription *subscription =
 		map_find(&subs->by_id, id_hash(subs, &key), &key, id_is);
 	if (!subscription) {
@@ -395,8 +446,24 @@ void subs_stream_free(struct subs *subs, struct subs_stream *stream)
 	if (!stream) {
 		return;
 	}
-	while (stream->first) {
-		remove_subscription(subs, stream->first);
+	check(stream->handle);
+	stream->handle = NULL;
+	stream->next_freed = subs->freed;
+	subs->freed = stream;
+}
+
+bool subs_sweep(struct subs *subs, size_t most)
+{
+	while (subs->freed) {
+		struct subs_stream *stream = subs->freed;
+		while (stream->first) {
+			if (most-- == 0) {
+				return true;
+			}
+			remove_subscription(subs, stream->first);
+		}
+		subs->freed = stream->next_freed;
+		mem_free(stream);
 	}
-	mem_free(stream);
+	return false;
 }

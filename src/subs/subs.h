@@ -24,12 +24,18 @@ struct subs_limits {
 
 enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match *match,
 	struct metrics *metrics, struct subs **ret_subs) MUST_CHECK;
-void subs_free(struct subs *subs); /* after its streams */
+void subs_free(struct subs *subs); /* after subs_stream_free of its streams */
 
 /* `handle` is what the runs of this stream's subscriptions will name. */
 enum err subs_stream_new(
 	struct subs *subs, void *handle, struct subs_stream **ret_stream) MUST_CHECK;
-void subs_stream_free(struct subs *subs, struct subs_stream *stream); /* with its subscriptions */
+/*
+ * The stream's subscriptions match nothing any more when this returns, but stay until subs_sweep
+ * has taken them: that of a large stream would keep the caller too long. NULL is fine.
+ */
+void subs_stream_free(struct subs *subs, struct subs_stream *stream);
+/* Frees at most `most` subscriptions of streams that have been freed; whether any are left. */
+bool subs_sweep(struct subs *subs, size_t most);
 size_t subs_stream_count(const struct subs_stream *stream);
 
 /*
@@ -42,13 +48,16 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	struct model_answer *ret_answer);
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id) MUST_CHECK;
 
-/* One stream's ids behind one query, encoded as they go out. */
+/* Ids of one stream behind one query, encoded as they go out. A stream may have several. */
 struct subs_run {
 	void *handle;
 	struct bytes ids;
 	uint32_t count;
 };
-/* The runs of a query that was hit: walk with *cursor from 0; false at the end. */
-bool subs_next_run(const struct match_query *query, size_t *cursor, struct subs_run *ret_run);
+/* The runs of a query that was hit, in any order: begin with NULL, go on with what was returned;
+ * NULL at the end. */
+struct subs_group;
+const struct subs_group *subs_next_run(
+	struct match_query *query, const struct subs_group *previous, struct subs_run *ret_run);
 
 #endif

@@ -11,14 +11,14 @@
 /* Batches between two looks at the sockets: events must not keep answers and writes waiting. */
 #define BATCHES_PER_TURN 16
 #define TICK_US 100000
+#define SWEEP_PER_TURN 512 /* subscriptions of streams that are gone */
 
 struct worker_stream {
 	struct worker *worker;
 	struct worker_stream *next, *previous;
 	struct stream *stream;
-	struct subs_stream *subs;
+	struct subs_stream *subs; /* NULL: the stream has ended */
 	struct route_target target;
-	bool reported;
 	char peer[64];
 };
 
@@ -27,6 +27,7 @@ struct worker {
 	struct worker_options options;
 	struct ring *ring;
 	struct loop_waker *events_waker;
+	struct loop_waker *sweep_waker;
 	struct loop_timer *tick;
 	_Atomic uint64_t routed;
 	_Atomic bool closing;
@@ -41,6 +42,26 @@ struct worker {
 
 static void end_all(struct worker *worker, enum err why, const char *text);
 
+/*
+ * The shared event stays as it is, so what only this worker knows makes a private copy: which
+ * document a delete is about, or that somebody wants the event since ingest looked.
+ */
+static enum err replace_by_own(const struct worker *worker, struct event **event)
+{
+	const struct event *shared = *event;
+	uint32_t json_depth_max = worker->options.json_depth_max;
+	struct bytes collection;
+	struct bytes id;
+	if (match_identify(worker->match, shared, &collection, &id)) {
+		return wire_event_identify(shared, collection, id, json_depth_max, event);
+	}
+	if (!shared->is_read &&
+		match_wants(worker->match, shared->change.database, shared->collection)) {
+		return wire_event_read(shared, json_depth_max, event);
+	}
+	return OK;
+}
+
 /* Takes a batch from the ring, has it matched and queued, and says so. How many there were. */
 static size_t route_batch(struct worker *worker)
 {
@@ -52,16 +73,9 @@ static size_t route_batch(struct worker *worker)
 	}
 	enum err err = OK;
 	for (size_t i = 0; i < count; i++) {
-		const struct event *event = shared[i];
 		batch[i] = shared[i];
-		if (!event->is_read &&
-			match_wants(worker->match, event->change.database, event->collection)) {
-			/* wanted since ingest looked: a private copy, the shared event stays as it
-			 * is */
-			enum err read =
-				wire_event_read(event, worker->options.json_depth_max, &batch[i]);
-			err = read == OK ? err : read;
-		}
+		enum err own = replace_by_own(worker, &batch[i]);
+		err = own == OK ? err : own;
 	}
 	if (err == OK) {
 		err = route_events(worker->route, batch, count, loop_now_us(worker->loop));
@@ -124,23 +138,36 @@ uint64_t worker_routed(const struct worker *worker)
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
+static void on_sweep(void *ctx)
+{
+	struct worker *worker = ctx;
+	if (subs_sweep(worker->subs, SWEEP_PER_TURN)) {
+		loop_waker_wake(worker->sweep_waker);
+	}
+}
+
+static void drop_subscriptions(struct worker_stream *stream)
+{
+	subs_stream_free(stream->worker->subs, stream->subs);
+	stream->subs = NULL;
+	loop_waker_wake(stream->worker->sweep_waker);
+}
+
 /* A stream that has ended is looked up no more; its consumer learns it from the stream. */
 static void report_end(struct worker_stream *stream, enum err why)
 {
 	struct worker *worker = stream->worker;
-	if (stream->reported) {
-		return;
+	if (!stream->subs) {
+		return; /* said before */
 	}
-	stream->reported = true;
 	log_write(worker->options.log, loop_wall_us(worker->loop), LOG_WARNING,
-		"worker: stream ended: %s, gateway=%s subscriptions=%zu queued_bytes=%zu "
-		"queued_deliveries=%llu queue_hard_bytes=%zu queue_soft_bytes=%zu",
-		why == ERR_LIMIT ? "too slow" : err_text(why), stream->peer,
+		"worker: stream ended: %s, worker=%u gateway=%s subscriptions=%zu "
+		"queued_bytes=%zu queued_deliveries=%llu queue_hard_bytes=%zu queue_soft_bytes=%zu",
+		why == ERR_LIMIT ? "too slow" : err_text(why), worker->options.number, stream->peer,
 		subs_stream_count(stream->subs), stream_queued_bytes(stream->stream),
 		(unsigned long long)stream_queued_count(stream->stream),
 		worker->options.stream.hard_bytes, worker->options.stream.soft_bytes);
-	subs_stream_free(worker->subs, stream->subs);
-	stream->subs = NULL;
+	drop_subscriptions(stream);
 }
 
 static void on_target_ended(void *ctx, struct route_target *target, enum err why)
@@ -197,6 +224,17 @@ enum err worker_attach(
 	return OK;
 }
 
+/* What became of an answer or an acknowledgement: a stream that could not take it has ended. */
+static void control_pushed(struct worker_stream *stream, enum err err)
+{
+	if (err == ERR_MEMORY) {
+		stream_end(stream->stream, err, "out of memory for an answer");
+	}
+	if (err != OK && err != ERR_CLOSED) {
+		report_end(stream, err);
+	}
+}
+
 void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription,
 	const struct err_info *refusal)
 {
@@ -205,14 +243,8 @@ void worker_subscribe(struct worker_stream *stream, const struct model_subscript
 	}
 	struct model_answer answer;
 	subs_add(stream->worker->subs, stream->subs, subscription, refusal, &answer);
-	enum err err =
-		stream_push_answer(stream->stream, &answer, loop_now_us(stream->worker->loop));
-	if (err == ERR_MEMORY) {
-		stream_end(stream->stream, err, "out of memory for an answer");
-	}
-	if (err != OK && err != ERR_CLOSED) {
-		report_end(stream, err);
-	}
+	control_pushed(stream,
+		stream_push_answer(stream->stream, &answer, loop_now_us(stream->worker->loop)));
 }
 
 void worker_unsubscribe(struct worker_stream *stream, struct bytes id)
@@ -227,18 +259,14 @@ void worker_unsubscribe(struct worker_stream *stream, struct bytes id)
 
 void worker_heartbeat(struct worker_stream *stream, int64_t timestamp_ms)
 {
-	enum err err =
-		stream_push_ack(stream->stream, timestamp_ms, loop_now_us(stream->worker->loop));
-	if (err != OK && err != ERR_CLOSED) {
-		stream_end(stream->stream, err, "acknowledgements are not read");
-		report_end(stream, err);
-	}
+	control_pushed(stream,
+		stream_push_ack(stream->stream, timestamp_ms, loop_now_us(stream->worker->loop)));
 }
 
 void worker_detach(struct worker_stream *stream)
 {
 	struct worker *worker = stream->worker;
-	subs_stream_free(worker->subs, stream->subs);
+	drop_subscriptions(stream);
 	if (stream->previous) {
 		stream->previous->next = stream->next;
 	} else {
@@ -345,6 +373,9 @@ static enum err make_parts(struct worker *worker)
 		err = loop_waker_new(worker->loop, on_events, worker, &worker->events_waker);
 	}
 	if (err == OK) {
+		err = loop_waker_new(worker->loop, on_sweep, worker, &worker->sweep_waker);
+	}
+	if (err == OK) {
 		err = loop_timer_new(worker->loop, on_tick, worker, &worker->tick);
 	}
 	if (err == OK) {
@@ -395,6 +426,7 @@ void worker_free(struct worker *worker)
 	match_free(worker->match);
 	loop_timer_free(worker->tick);
 	loop_waker_free(worker->events_waker);
+	loop_waker_free(worker->sweep_waker);
 	release_ring(worker);
 	mem_free(worker);
 }

@@ -1,10 +1,10 @@
 /*
  * worker: one engine: takes events from its ring, matches them, and queues them on its streams.
  * Owns: its index, its subscriptions, its streams' producing ends, its gateway connections.
- * Threads: its loop's, but for worker_push (the ingest thread), worker_adopt, worker_attach (any)
- * and the two atomics worker_routed and worker_streams. Errors: ERR_FULL from worker_push; lack of
- * memory ends the streams that missed something, and says so. Invariant: events are routed in the
- * order of the ring, each exactly once.
+ * Threads: its loop's, but for worker_push and worker_room (the ingest thread), worker_adopt and
+ * worker_routed (any). Errors: ERR_FULL from worker_push; lack of memory ends the streams that
+ * missed something, and says so. Invariant: events are routed in the order of the ring, each
+ * exactly once.
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -26,8 +26,7 @@ struct worker_options {
 	struct subs_limits subs;
 	struct remote_server_options remote;
 	struct interest *interest;
-	loop_fn routed; /* after each batch, and when the ring has room again; on the worker's
-			   thread */
+	loop_fn routed; /* worker_routed has moved, and the ring has room; on the worker's thread */
 	void *ctx;
 	const struct log *log;
 	struct metrics *metrics;

@@ -1,0 +1,176 @@
+/*
+ * A Puller whose log is a number: change k is made when it is sent. A marker "m<count>" says how
+ * many changes the subscriber has had; without one it gets all from the beginning.
+ */
+#include "support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct source_fact source_fact(uint64_t number)
+{
+	uint64_t mixed = (number + 1) * 0x9E3779B97F4A7C15U;
+	mixed ^= mixed >> 29;
+	return (struct source_fact){
+		.collection = mixed % 3 ? "users" : "orders",
+		.document = (unsigned)(mixed >> 8) % 7,
+		.n = (unsigned)(mixed >> 16) % 10,
+	};
+}
+
+/* The change and its text, which `text` holds. */
+static struct model_change make_change(
+	const struct source *source, uint64_t number, struct buffer *text)
+{
+	struct source_fact fact = source_fact(number);
+	char event_id[64];
+	(void)snprintf(event_id, sizeof(event_id), "1000-%llu-aa", (unsigned long long)number + 1);
+	size_t id_size = strlen(event_id);
+	assert_int_equal(buffer_printf(text,
+				 "%s{\"id\":\"d:%llu\",\"database\":\"d\",\"collection\":\"%s\","
+				 "\"version\":1,\"updatedAt\":1,\"createdAt\":1,"
+				 "\"data\":{\"id\":\"u%u\",\"n\":%u,\"pad\":\"%*s\"}}",
+				 event_id, (unsigned long long)number, fact.collection,
+				 fact.document, fact.n, (int)source->pad, ""),
+		OK);
+	return (struct model_change){
+		.event_id = {text->data, id_size},
+		.database = bytes_of("d"),
+		.kind = MODEL_CHANGE_INSERT,
+		.full_document = {text->data + id_size, text->size - id_size},
+		.cluster_seconds = 1000,
+		.cluster_increment = (uint32_t)number + 1,
+		.timestamp_ms = 1700000000000,
+		.backend = bytes_of("one"),
+	};
+}
+
+static enum err send_change(struct source_call *call)
+{
+	struct buffer text = {0};
+	struct buffer message = {0};
+	char marker[32];
+	(void)snprintf(marker, sizeof(marker), "m%llu", (unsigned long long)call->next + 1);
+	const struct model_source_message source_message = {
+		.has_change = true,
+		.change = make_change(call->source, call->next, &text),
+		.marker = bytes_of(marker),
+	};
+	assert_int_equal(wire_source_message_encode(&message, &source_message), OK);
+	enum err err = grpc_call_send(call->call, buffer_bytes(&message));
+	buffer_fini(&message);
+	buffer_fini(&text);
+	return err;
+}
+
+static void go_on(void *ctx)
+{
+	struct source_call *call = ctx;
+	while (call->call && call->asked && call->next < call->source->count &&
+		send_change(call) == OK) {
+		call->next++;
+	}
+}
+
+static void on_message(void *ctx, struct bytes bytes)
+{
+	struct source_call *call = ctx;
+	struct wire_puller_request request;
+	char after[32];
+	assert_int_equal(wire_puller_request_parse(bytes, &request), OK);
+	(void)snprintf(after, sizeof(after), "%.*s", BYTES_FORMAT(request.after));
+	call->next = after[0] == 'm' ? strtoull(after + 1, NULL, 10) : 0;
+	call->source->resumed_at = call->next;
+	call->asked = true;
+	go_on(call);
+}
+
+static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
+{
+	struct source_call *call = ctx;
+	(void)status;
+	(void)text;
+	call->call = NULL;
+}
+
+static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes method)
+{
+	static const struct grpc_call_events events = {
+		.message = on_message, .writable = go_on, .ended = on_ended};
+	struct source *source = ctx;
+	assert_true(bytes_equal(method, bytes_of(WIRE_PULLER_SUBSCRIBE)));
+	assert_null(source->call.call); /* one at a time */
+	source->call = (struct source_call){.source = source, .call = call};
+	source->calls++;
+	grpc_call_set_ctx(call, &events, &source->call);
+	return GRPC_OK;
+}
+
+static void on_conn_closed(void *ctx, struct grpc_server_conn *conn)
+{
+	struct source *source = ctx;
+	source->conns_open--;
+	if (source->conn == conn) {
+		source->conn = NULL;
+	}
+}
+
+static void on_accepted(void *ctx, int socket)
+{
+	struct source *source = ctx;
+	const struct grpc_options options = {.message_bytes_max = 1 << 20};
+	source->conns_open++;
+	assert_int_equal(grpc_server_conn_open(source->loop, socket, &options, on_call,
+				 on_conn_closed, source, &source->conn),
+		OK);
+}
+
+void source_listen(struct world *world, bool listens)
+{
+	struct source *source = &world->source;
+	if (listens) {
+		assert_int_equal(loop_listen(source->loop, PULLER_ADDRESS, on_accepted, source,
+					 &source->listener, NULL),
+			OK);
+	} else {
+		loop_listener_free(source->listener);
+		source->listener = NULL;
+	}
+}
+
+void source_open(struct world *world)
+{
+	struct source *source = &world->source;
+	source->world = world;
+	assert_int_equal(sim_loop_new(world->sim, &source->loop), OK);
+	source_listen(world, true);
+}
+
+void source_close(struct world *world)
+{
+	loop_listener_free(world->source.listener);
+	loop_free(world->source.loop);
+	assert_int_equal(world->source.conns_open, 0);
+}
+
+void source_emit(struct world *world, uint64_t count)
+{
+	world->source.count += count;
+	go_on(&world->source.call);
+}
+
+void source_cut(struct world *world)
+{
+	assert_non_null(world->source.conn);
+	grpc_server_conn_close(world->source.conn);
+}
+
+enum err world_push(struct world *world)
+{
+	struct buffer text = {0};
+	const struct model_change change = make_change(&world->source, world->source.count, &text);
+	enum err err = ingest_push(world->ingest, &change, NULL);
+	world->source.count += err == OK;
+	buffer_fini(&text);
+	return err;
+}

@@ -1,0 +1,188 @@
+/*
+ * A whole engine on loops in virtual time: ingest and acceptor on one loop, each worker on its own,
+ * as src/node puts them on threads; a Puller and gateways with loops of theirs. Everything runs on
+ * the test's thread, in an order, with delays and in pieces that the seed gives.
+ *
+ * The changes are numbered from 0 and known by their number alone (source_fact), so a naive model
+ * of who gets what is a loop over numbers (gateway_check).
+ */
+#ifndef SCENARIO_SUPPORT_H
+#define SCENARIO_SUPPORT_H
+
+#include "grpc.h"
+#include "ingest.h"
+#include "loop.h"
+#include "metrics.h"
+#include "random.h"
+#include "wire.h"
+#include "worker.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS INT64_C(1000)
+#define SECOND (1000 * MS)
+#define ENGINE_ADDRESS "localhost:50052"
+#define PULLER_ADDRESS "localhost:9000"
+
+enum { WORKERS_MAX = 2, GATEWAYS_MAX = 8, IDS_MAX = 64, FOREVER = 0x7fffffff };
+
+/* ---- the Puller, in source.c ----------------------------------------------------------------- */
+
+/* What change number `number` is: an insert into "users" or "orders", with a field `n`. */
+struct source_fact {
+	const char *collection;
+	unsigned document; /* its id is "u<document>" */
+	unsigned n;
+};
+struct source_fact source_fact(uint64_t number);
+
+struct source_call {
+	struct source *source;
+	struct grpc_call *call; /* NULL: over */
+	uint64_t next;          /* number of the change to be sent next */
+	bool asked;
+};
+
+struct source {
+	struct world *world;
+	struct loop *loop;
+	struct loop_listener *listener;
+	struct grpc_server_conn *conn; /* the newest */
+	struct source_call call;       /* of it */
+	unsigned conns_open, calls;
+	uint64_t count;      /* changes that have happened */
+	size_t pad;          /* bytes that a document is the larger by */
+	uint64_t resumed_at; /* what the newest subscriber asked for */
+};
+
+void source_open(struct world *world);
+void source_close(struct world *world);
+void source_emit(struct world *world, uint64_t count); /* so many more changes happen */
+void source_cut(struct world *world);                  /* the connection is lost, now */
+void source_listen(struct world *world, bool listens);
+
+/* ---- gateways, in gateway.c ------------------------------------------------------------------ */
+
+/* What a subscription asks for. Its id is "s<number>"; numbers are below IDS_MAX. */
+enum ask_kind { ASK_ALL, ASK_N_IS, ASK_N_ABOVE, ASK_DOCUMENT };
+struct ask {
+	enum ask_kind kind;
+	const char *collection;
+	unsigned value;
+};
+
+struct record { /* a delivery */
+	uint64_t number;
+	uint64_t ids; /* a bit for each */
+};
+
+struct gateway {
+	struct world *world;
+	struct loop *loop;
+	struct grpc_client *client; /* NULL: closed */
+	struct grpc_call *call;     /* NULL: over */
+	struct ask asks[IDS_MAX];
+	/* changes that it must get: from those that happened after the answer came, to those that
+	 * were routed before the unsubscribe went */
+	uint64_t from[IDS_MAX], until[IDS_MAX];
+	uint64_t accepted, refused;     /* bits: answers */
+	size_t answered_after[IDS_MAX]; /* deliveries that came before the answer */
+	struct record *records;
+	size_t records_count, records_capacity;
+	unsigned acks;
+	enum grpc_status status; /* of the end */
+	char text[200];
+};
+
+struct gateway *gateway_open(struct world *world); /* its connection and call are under way */
+void gateway_subscribe(struct gateway *gateway, unsigned id, struct ask ask);
+void gateway_unsubscribe(struct gateway *gateway, unsigned id);
+void gateway_heartbeat(struct gateway *gateway);
+void gateway_close(struct gateway *gateway); /* drops the connection */
+void gateway_free(struct gateway *gateway);  /* before world_close, or by it */
+
+struct ask ask_random(struct world *world);
+/*
+ * It must have got, in order and each once, what the model says of the changes below `until`. Where
+ * a subscription begins or ends while changes are under way it may have got more, but then without
+ * a gap.
+ */
+void gateway_check(struct gateway *gateway, uint64_t until);
+/* The same for what it has got so far: nothing is missing before the last. */
+void gateway_check_prefix(struct gateway *gateway);
+
+/* ---- the engine, in engine.c ----------------------------------------------------------------- */
+
+struct engine_options {
+	size_t workers;
+	enum ingest_source source; /* INGEST_PUSH, INGEST_PULLER */
+	size_t ring_events;
+	struct stream_limits stream;
+	int64_t drain_us;
+};
+
+struct engine_worker {
+	struct world *world;
+	struct loop *loop;
+	struct worker *worker;
+	struct loop_timer *drain_timer;
+	int64_t drain_until_us;
+	struct loop_posted drain;
+};
+
+struct world {
+	struct test_random random;
+	struct engine_options options;
+	struct sim *sim;
+	struct metrics metrics;
+	struct interest *interest;
+	struct loop *loop;
+	struct loop_waker *routed_waker;
+	struct loop_listener *listener;
+	struct ingest *ingest;
+	struct engine_worker workers[WORKERS_MAX];
+	size_t next_worker, workers_closed;
+	bool held, is_stopping, ingest_stopped, is_draining;
+	uint64_t sequence; /* newest event handed to the workers */
+	struct source source;
+	struct gateway gateways[GATEWAYS_MAX];
+	size_t gateways_count;
+};
+
+/* Two workers, a Puller, room for all, delays and pieces by chance. */
+struct engine_options engine_options(void);
+struct world *world_open(const struct engine_options *options);
+/* Stops and frees what the test has not. */
+void world_close(struct world *world);
+/* Virtual time goes on; what must hold at any time is checked on the way. */
+void world_run(struct world *world, int64_t us);
+/* Until all changes have been routed by all workers and nothing is under way any more. */
+void world_settle(struct world *world);
+/* A change through ingest_push; ERR_FULL. */
+enum err world_push(struct world *world);
+/* Stop reading, route what has come, let gateways take what is queued: begins, world_run goes on.
+ */
+void world_stop(struct world *world);
+bool world_has_stopped(const struct world *world);
+uint64_t world_routed(const struct world *world); /* by all */
+uint64_t world_marker(const struct world *world); /* changes that it would not ask for again */
+int64_t world_figure(const struct world *world, enum metric metric);
+
+/* A test for 1 and for 2 workers. */
+#define WITH_WORKERS(name)                                                                         \
+	static void name##_1(void **state)                                                         \
+	{                                                                                          \
+		(void)state;                                                                       \
+		name(1);                                                                           \
+	}                                                                                          \
+	static void name##_2(void **state)                                                         \
+	{                                                                                          \
+		(void)state;                                                                       \
+		name(2);                                                                           \
+	}
+
+#endif
