@@ -1,0 +1,347 @@
+/*
+ * streamer-bench: all measures in rounds, so that what disturbs the machine for a while disturbs
+ * them alike. Figures go to stdout, progress to a terminal on stderr; status 1 if a run failed.
+ */
+#include "engine.h"
+#include "path.h"
+#include "report.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SUBSCRIPTIONS 10000
+#define WARM_UP_PART 5 /* of the events */
+
+struct bench {
+	uint64_t runs, events, rate;
+	const char *programs[2]; /* paths; the first NULL: beside this program */
+	const char *only;
+	bool is_terminal;
+	struct report report;
+};
+
+static const char help[] =
+	"usage: streamer-bench [OPTION]...\n"
+	"\n"
+	"Measures a Streamer process between a Puller and gateways of its own, and the matching\n"
+	"engine alone. Prints a line of JSON for each figure: the median of all rounds, the least\n"
+	"and the most. A run in which a change is lost, repeated or out of order fails.\n"
+	"\n"
+	"  --runs N         rounds, in each of which everything is measured once (default 5)\n"
+	"  --events N       changes of a run (default 200000)\n"
+	"  --rate N         changes a second where latency is measured (default 2000)\n"
+	"  --only NAME      path, latency or engine\n"
+	"  --streamer PATH  the program to measure (default: streamer beside this one)\n"
+	"  --against PATH   another version of it: both are measured in turn, and compared\n"
+	"  --help\n"
+	"\n"
+	"examples:\n"
+	"  streamer-bench --runs 9 --only path\n"
+	"  streamer-bench --streamer build/streamer --against ../old/build/streamer\n"
+	"\n"
+	"exit status: 0 fine, 1 a run failed, 2 it was called wrongly\n";
+
+static void show_progress(const struct bench *bench, uint64_t round, const char *what)
+{
+	if (bench->is_terminal) {
+		(void)fprintf(stderr, "\r\033[Kround %llu of %llu: %s",
+			(unsigned long long)round + 1, (unsigned long long)bench->runs, what);
+	}
+}
+
+/* ---- the whole path -------------------------------------------------------------------------- */
+
+struct path_case {
+	const char *name;
+	enum workload_reach reach;
+	uint32_t gateways;
+	uint32_t share; /* of the events: those with more deliveries take longer */
+	bool is_paced;
+};
+
+#define CASES_PATH 4
+static const struct path_case cases[] = {
+	{"no deliveries", WORKLOAD_NOBODY, 1, 1, false},
+	{"1 gateway", WORKLOAD_ONE, 1, 1, false},
+	{"10 gateways, one gets it", WORKLOAD_ONE, 10, 1, false},
+	{"10 gateways, all get it", WORKLOAD_ALL, 10, 4, false},
+	{"latency, 1 gateway", WORKLOAD_ONE, 1, 1, true},
+	{"latency, 10 gateways, all get it", WORKLOAD_ALL, 10, 1, true},
+};
+#define CASES_COUNT (sizeof(cases) / sizeof(cases[0]))
+
+struct path_row {
+	struct bench *bench;
+	size_t program;
+	char parameters[PARAMETERS_SIZE];
+};
+
+static void add(const struct path_row *row, const char *name, const char *unit, double sample)
+{
+	const struct report_key key = {
+		.name = name, .unit = unit, .parameters = row->parameters, .program = row->program};
+	report_add(&row->bench->report, &key, sample);
+}
+
+static void add_throughput(const struct path_row *row, const struct workload_shape *shape,
+	const struct path_result *result)
+{
+	double events = (double)shape->events;
+	double deliveries = events * workload_deliveries_per_event(shape);
+	add(row, "cpu_per_event", "ns", result->streamer_s * 1e9 / events);
+	if (deliveries > 0) {
+		add(row, "cpu_per_delivery", "ns", result->streamer_s * 1e9 / deliveries);
+		add(row, "deliveries_per_second", "1/s", deliveries / result->wall_s);
+	}
+	add(row, "events_per_second", "1/s", events / result->wall_s);
+	add(row, "streamer_busy", "cores", result->streamer_s / result->wall_s);
+	add(row, "load_busy", "cores", result->load_s / result->wall_s);
+}
+
+static void add_latency(const struct path_row *row, const struct path_result *result)
+{
+	add(row, "latency_p50", "us", (double)histogram_quantile(&result->latency_ns, 0.5) / 1e3);
+	add(row, "latency_p99", "us", (double)histogram_quantile(&result->latency_ns, 0.99) / 1e3);
+}
+
+static struct workload_shape shape_of(const struct bench *bench, const struct path_case *path)
+{
+	uint64_t events = path->is_paced ? bench->rate * 2 : bench->events / path->share;
+	return (struct workload_shape){.reach = path->reach,
+		.subscriptions = SUBSCRIPTIONS,
+		.gateways = path->gateways,
+		.warm_up = events / WARM_UP_PART + 1,
+		.events = events};
+}
+
+/* Runs a case with one program; *ret_cpu_ns is per event. */
+static enum err run_case(struct bench *bench, const struct path_case *path, size_t program,
+	double *ret_cpu_ns, struct err_info *info)
+{
+	const struct workload_shape shape = shape_of(bench, path);
+	struct path_row row = {.bench = bench, .program = program};
+	int size = snprintf(row.parameters, sizeof(row.parameters),
+		"\"subscriptions\":%u,\"gateways\":%u,\"deliveries_per_event\":%g,"
+		"\"document_bytes\":%d",
+		shape.subscriptions, shape.gateways, workload_deliveries_per_event(&shape),
+		WORKLOAD_DOCUMENT_BYTES);
+	if (path->is_paced) {
+		(void)snprintf(row.parameters + size, sizeof(row.parameters) - (size_t)size,
+			",\"events_per_second\":%llu", (unsigned long long)bench->rate);
+	}
+	struct path_result result;
+	enum err err = path_run(&shape, path->is_paced ? (double)bench->rate : 0,
+		bench->programs[program], info, &result);
+	if (err != OK) {
+		return err;
+	}
+	if (path->is_paced) {
+		add_latency(&row, &result);
+	} else {
+		add_throughput(&row, &shape, &result);
+	}
+	*ret_cpu_ns = result.streamer_s * 1e9 / (double)shape.events;
+	return OK;
+}
+
+/* What one more gateway costs an event that goes to all of ten: by the last two cases. */
+static void add_further_delivery(struct bench *bench, size_t program, double one, double all)
+{
+	struct path_row row = {.bench = bench, .program = program};
+	(void)snprintf(row.parameters, sizeof(row.parameters),
+		"\"subscriptions\":%d,\"gateways\":10,\"document_bytes\":%d", SUBSCRIPTIONS,
+		WORKLOAD_DOCUMENT_BYTES);
+	add(&row, "cpu_per_further_delivery", "ns", (all - one) / 9);
+}
+
+/* Cases [first, end), each with every program before the next. */
+static enum err run_cases(
+	struct bench *bench, uint64_t round, size_t first, size_t end, struct err_info *info)
+{
+	double cpu_ns[CASES_COUNT][2] = {{0}};
+	size_t programs = bench->programs[1] ? 2 : 1;
+	for (size_t i = first; i < end; i++) {
+		show_progress(bench, round, cases[i].name);
+		for (size_t turn = 0; turn < programs; turn++) {
+			size_t program =
+				(turn + (size_t)round) % programs; /* neither is always first */
+			enum err err =
+				run_case(bench, &cases[i], program, &cpu_ns[i][program], info);
+			if (err != OK) {
+				return err;
+			}
+		}
+	}
+	for (size_t program = 0; first == 0 && program < programs; program++) {
+		add_further_delivery(bench, program, cpu_ns[2][program], cpu_ns[3][program]);
+	}
+	return OK;
+}
+
+/* ---- the engine alone ------------------------------------------------------------------------ */
+
+static enum err run_engine(struct bench *bench, uint64_t round, struct err_info *info)
+{
+	static const struct {
+		enum engine_kind kind;
+		const char *name;
+		uint32_t subscriptions, share;
+	} engines[] = {
+		{ENGINE_EQUALITY, "equality", 1000, 1},
+		{ENGINE_EQUALITY, "equality", 10000, 1},
+		{ENGINE_EQUALITY, "equality", 100000, 1},
+		{ENGINE_RANGE, "range", 1000, 40},
+		{ENGINE_RANGE, "range", 10000, 400},
+	};
+	for (size_t i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+		struct engine_result result;
+		struct path_row row = {.bench = bench};
+		show_progress(bench, round, "the engine alone");
+		enum err err = engine_run(engines[i].kind, engines[i].subscriptions,
+			bench->events / engines[i].share, info, &result);
+		if (err != OK) {
+			return err;
+		}
+		if (i == 0) {
+			(void)snprintf(row.parameters, sizeof(row.parameters),
+				"\"document_bytes\":%d", WORKLOAD_DOCUMENT_BYTES);
+			add(&row, "engine_read_per_event", "ns", result.read_ns);
+		}
+		(void)snprintf(row.parameters, sizeof(row.parameters),
+			"\"filter\":\"%s\",\"subscriptions\":%u", engines[i].name,
+			engines[i].subscriptions);
+		add(&row, "engine_match_per_event", "ns", result.match_ns);
+	}
+	return OK;
+}
+
+/* ---- the program ----------------------------------------------------------------------------- */
+
+static bool wants(const struct bench *bench, const char *name)
+{
+	return !bench->only || strcmp(bench->only, name) == 0;
+}
+
+static enum err run_round(struct bench *bench, uint64_t round, struct err_info *info)
+{
+	enum err err = OK;
+	if (wants(bench, "path")) {
+		err = run_cases(bench, round, 0, CASES_PATH, info);
+	}
+	if (err == OK && wants(bench, "latency")) {
+		err = run_cases(bench, round, CASES_PATH, CASES_COUNT, info);
+	}
+	if (err == OK && wants(bench, "engine")) {
+		err = run_engine(bench, round, info);
+	}
+	return err;
+}
+
+static bool read_number(
+	const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *ret_number)
+{
+	char *end = NULL;
+	errno = 0;
+	unsigned long long number = strtoull(text, &end, 10);
+	if (errno != 0 || *text < '0' || *text > '9' || *end || number < least || number > most) {
+		(void)fprintf(stderr,
+			"streamer-bench: --%s: \"%s\" should be a number from %llu to %llu\n", name,
+			text, (unsigned long long)least, (unsigned long long)most);
+		return false;
+	}
+	*ret_number = number;
+	return true;
+}
+
+static bool take_option(struct bench *bench, int option, const char *text)
+{
+	switch (option) {
+	case 'r':
+		return read_number("runs", text, 1, SAMPLES_MAX, &bench->runs);
+	case 'e':
+		return read_number("events", text, 4000, 100000000, &bench->events);
+	case 'p':
+		return read_number("rate", text, 100, 20000, &bench->rate);
+	case 's':
+		bench->programs[0] = text;
+		return true;
+	case 'a':
+		bench->programs[1] = text;
+		return true;
+	case 'o':
+		bench->only = text;
+		if (wants(bench, "path") || wants(bench, "latency") || wants(bench, "engine")) {
+			return true;
+		}
+		(void)fprintf(stderr,
+			"streamer-bench: --only: \"%s\" should be path, latency or engine\n", text);
+		return false;
+	default: /* getopt has said what is wrong */
+		(void)fputs("streamer-bench: see --help\n", stderr);
+		return false;
+	}
+}
+
+/* True: go on. False: end with *ret_status. */
+static bool read_options(struct bench *bench, int count, char **arguments, int *ret_status)
+{
+	static const struct option options[] = {
+		{"runs", required_argument, NULL, 'r'},
+		{"events", required_argument, NULL, 'e'},
+		{"rate", required_argument, NULL, 'p'},
+		{"only", required_argument, NULL, 'o'},
+		{"streamer", required_argument, NULL, 's'},
+		{"against", required_argument, NULL, 'a'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option = 0;
+	*ret_status = 2;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet */
+	while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
+		if (option == 'h') {
+			(void)fputs(help, stdout);
+			*ret_status = 0;
+			return false;
+		}
+		if (!take_option(bench, option, optarg)) {
+			return false;
+		}
+	}
+	if (optind < count) {
+		(void)fprintf(stderr, "streamer-bench: \"%s\" is no option; see --help\n",
+			arguments[optind]);
+		return false;
+	}
+	return true;
+}
+
+int main(int count, char **arguments)
+{
+	static struct bench bench = {.runs = 5, .events = 200000, .rate = 2000};
+	int status = 0;
+	if (!read_options(&bench, count, arguments, &status)) {
+		return status;
+	}
+	bench.is_terminal = isatty(STDERR_FILENO) == 1;
+	bench.report.programs[0] = bench.programs[0] ? bench.programs[0] : "streamer";
+	bench.report.programs[1] = bench.programs[1];
+	struct err_info info = {0};
+	enum err err = OK;
+	for (uint64_t round = 0; err == OK && round < bench.runs; round++) {
+		err = run_round(&bench, round, &info);
+	}
+	if (bench.is_terminal) {
+		(void)fputs("\r\033[K", stderr);
+	}
+	if (err != OK) {
+		(void)fprintf(stderr, "streamer-bench: %s\n", info.text);
+		return 1;
+	}
+	report_print(&bench.report, stdout);
+	return fflush(stdout) == 0 ? 0 : 1;
+}
