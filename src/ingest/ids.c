@@ -134,13 +134,15 @@ static void remember(struct ingest_ids *ids, const struct key *key, const struct
 
 void ingest_ids_note(struct ingest_ids *ids, const struct event *event)
 {
-	if (!event->has_identity || event->document_id.size == 0) {
+	if (!event->has_identity) {
 		return;
 	}
 	const struct key key = {event->change.database, &event->identity};
 	struct ingest_id_entry *entry = find(ids, &key);
 	if (!entry) {
-		remember(ids, &key, event);
+		if (event->document_id.size > 0) {
+			remember(ids, &key, event);
+		}
 		return;
 	}
 	entry->known.is_deleted = event->operation == MODEL_DELETE;

@@ -5,6 +5,12 @@ is compared with the Streamer, so it shares nothing with it.
 """
 
 import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import syntrix  # noqa: E402
 
 INT64 = range(-2 ** 63, 2 ** 63)
 UINT64_MAX = 2 ** 64 - 1
@@ -24,10 +30,10 @@ def parse(text):
     return json.loads(text, parse_int=parse_integer)
 
 
-def flatten(full_doc):
+def flatten(full_doc, known=None):
     """The document that filters see: the user's fields, then the system's."""
     document = dict(full_doc["data"] or {})
-    document["id"] = document_id(full_doc)
+    document["id"] = document_id(full_doc) or known or ""
     document["collection"] = full_doc["collection"]
     document["version"] = full_doc["version"]
     document["updatedAt"] = full_doc["updatedAt"]
@@ -38,7 +44,7 @@ def flatten(full_doc):
 
 
 def document_id(full_doc):
-    """A tombstone has no data.id: its id is not known, and is empty."""
+    """What the document itself says; a tombstone has no data.id."""
     identifier = (full_doc["data"] or {}).get("id")
     return identifier if isinstance(identifier, str) else ""
 
@@ -48,17 +54,57 @@ def document_data(document):
     return {key: value for key, value in document.items() if key not in ("id", "collection")}
 
 
-def operation(change):
+class Past:
+    """What is known of documents from earlier changes: the id behind the store's, alive or not."""
+
+    def __init__(self):
+        self.documents = {}
+
+    def of(self, change):
+        """(collection, id, is it deleted) or None."""
+        return self.documents.get(change.get("mgo_doc_id"))
+
+    def note(self, change, collection, identifier, deleted):
+        key = change.get("mgo_doc_id")
+        if not has_identity(change):
+            return
+        if key in self.documents:
+            self.documents[key] = (*self.documents[key][:2], deleted)
+        elif identifier:
+            self.documents[key] = (collection, identifier, deleted)
+
+
+def has_identity(change):
+    return re.fullmatch(r".*:[0-9a-f]{32}", change.get("mgo_doc_id") or "", re.S) is not None
+
+
+def sets_deleted(change):
+    """What an update says of the document's own `deleted`: True, False or None."""
+    description = change.get("update_desc")
+    if isinstance(description, (bytes, str)):
+        description = json.loads(description) if description else None
+    said = ((description or {}).get("updatedFields") or {}).get("deleted")
+    return said if isinstance(said, bool) else None
+
+
+def operation(change, past=None):
     """INSERT, UPDATE, DELETE, or None for a change that goes to nobody."""
     full_doc = change.get("full_doc")
     kind = change.get("op_type")
+    was_deleted = bool(past and past[2])
+    if kind == "delete":
+        return "DELETE" if has_identity(change) and not was_deleted else None
     if full_doc is None or kind not in ("insert", "update", "replace"):
         return None
     if kind == "insert":
         return "INSERT"
     if full_doc.get("deleted"):
         return "DELETE"
-    return "INSERT" if kind == "replace" else "UPDATE"
+    if kind == "replace":
+        return "INSERT"
+    if sets_deleted(change):
+        return "DELETE"
+    return "INSERT" if was_deleted or sets_deleted(change) is False else "UPDATE"
 
 
 def is_number(value):
@@ -114,9 +160,31 @@ OPERATORS = {
 }
 
 
+UNKNOWN = None  # a key that no document has: an UnknownId stands there
+
+
+class UnknownId:
+    """The id of a delete whose document was never seen: only its hash is known."""
+
+    def __init__(self, mgo_doc_id, collection):
+        self.hash = mgo_doc_id[-32:]
+        self.collection = collection
+
+    def is_one(self, identifier):
+        return (isinstance(identifier, str)
+                and syntrix.document_hash(self.collection, identifier).hex() == self.hash)
+
+    def compare(self, op, value):
+        if op in ("==", "!="):
+            return self.is_one(value) == (op == "==")
+        if op == "in":
+            return any(self.is_one(item) for item in value)
+        raise Fails("no order of what is not known")
+
+
 def look_up(document, path):
     if path == "_id":
-        return document["id"]
+        return document.get(UNKNOWN, document["id"])
     value = document
     for part in path.split("."):
         if not isinstance(value, dict) or part not in value:
@@ -139,7 +207,10 @@ def plain(value):
 
 def filter_holds(document, rule):
     try:
-        return OPERATORS[rule["op"]](look_up(document, rule["field"]), plain(rule["value"]))
+        field, value = look_up(document, rule["field"]), plain(rule["value"])
+        if isinstance(field, UnknownId):
+            return field.compare(rule["op"], value)
+        return OPERATORS[rule["op"]](field, value)
     except Fails:
         return False
 
@@ -151,26 +222,69 @@ def matches(subscription, database, document):
             and all(filter_holds(document, rule) for rule in subscription.get("filters", [])))
 
 
+def is_by_id(subscription):
+    """Whether it asks for documents by their ids, as those do that hear of hard deletes."""
+    return any(rule["field"] == "_id" and rule["op"] in ("==", "in")
+               for rule in subscription.get("filters", []))
+
+
 class Expected:
     """A change as every gateway must see it, and for which subscriptions."""
 
-    def __init__(self, change):
+    def __init__(self, change, past=None):
+        past = past if past is not None else Past()
+        known = past.of(change)
+        full_doc = change.get("full_doc")
         self.event_id = change["event_id"]
-        self.operation = operation(change)
+        self.operation = operation(change, known)
         self.database = change["database"]
         self.timestamp = change["timestamp"]
-        self.document = flatten(change["full_doc"]) if self.operation else None
+        self.document = self.data = None
+        self.is_purge = change["op_type"] == "delete"
+        if self.operation is None:
+            return
+        if self.is_purge:
+            self.database = change["mgo_doc_id"].rpartition(":")[0]
+            self.document = {"id": known[1], "collection": known[0]} if known else None
+        elif self.operation == "DELETE" and not full_doc.get("deleted"):
+            self.document = {"id": document_id(full_doc) or (known[1] if known else ""),
+                             "collection": full_doc["collection"], "deleted": True}
+        else:
+            is_delete = self.operation == "DELETE"
+            self.document = flatten(full_doc, known[1] if known and is_delete else None)
+            self.data = document_data(self.document)
+        if self.document is None:
+            return
+        if self.operation == "DELETE" and not self.document["id"] and has_identity(change):
+            self.document[UNKNOWN] = UnknownId(change["mgo_doc_id"],
+                                               self.document["collection"])
+        past.note(change, self.document["collection"], self.document["id"],
+                  self.operation == "DELETE")
 
     def ids(self, subscriptions):
         """The ids of those of one gateway's subscriptions that match, sorted."""
-        if self.operation is None:
+        if self.document is None:
             return []
         return sorted(subscription["id"] for subscription in subscriptions
-                      if matches(subscription, self.database, self.document))
+                      if (is_by_id(subscription) or not self.is_purge)
+                      and matches(subscription, self.database, self.document))
+
+    def document_id(self, subscriptions):
+        """As it is delivered: an unknown id is known where somebody asks for just that document."""
+        unknown = self.document.get(UNKNOWN)
+        if isinstance(unknown, UnknownId):
+            for subscription in subscriptions:
+                for rule in subscription.get("filters", []):
+                    if (subscription["database"] == self.database
+                            and subscription["collection"] == self.document["collection"]
+                            and rule["field"] == "_id" and rule["op"] == "=="
+                            and unknown.is_one(plain(rule["value"]))):
+                        return plain(rule["value"])
+        return self.document["id"]
 
     def delivery(self, ids):
-        """The delivery as the gateways record it, document_data parsed."""
+        """The delivery as the gateways record it, document_data parsed, None if there is none."""
         return {"event_id": self.event_id, "ids": ids, "database": self.database,
                 "collection": self.document["collection"], "document_id": self.document["id"],
                 "operation": self.operation, "timestamp": self.timestamp,
-                "document_data": document_data(self.document)}
+                "document_data": self.data}

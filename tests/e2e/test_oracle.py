@@ -66,11 +66,34 @@ def check_documents(checks):
              ("delete", None, None), ("update", None, None), ("drop", full_doc, None)]
     for op_type, document, wanted in table:
         checks.equal(oracle.operation({"op_type": op_type, "full_doc": document}), wanted, op_type)
+    check_past(checks, full_doc, tomb)
     subscription = {"database": "default", "collection": "users", "filters": [
         {"field": "_id", "op": "==", "value": value("u1")}]}
     document = oracle.flatten(full_doc)
     checks.equal([oracle.matches(subscription, database, document)
                   for database in ("default", "other")], [True, False], "database and _id")
+
+
+def check_past(checks, full_doc, tomb):
+    """What depends on the document's past, or on what an update says."""
+    dead, alive = ("users", "u1", True), ("users", "u1", False)
+    named = {"mgo_doc_id": syntrix.mongo_id("default", "users", "u1")}
+    for change, past, wanted in (
+            ({"op_type": "update", "full_doc": full_doc}, dead, "INSERT"),
+            ({"op_type": "update", "full_doc": full_doc}, alive, "UPDATE"),
+            ({"op_type": "update", "full_doc": tomb}, dead, "DELETE"),
+            ({"op_type": "update", "full_doc": full_doc,
+              "update_desc": {"updatedFields": {"deleted": True}}}, alive, "DELETE"),
+            ({"op_type": "update", "full_doc": full_doc,
+              "update_desc": {"updatedFields": {"deleted": False}}}, None, "INSERT"),
+            ({"op_type": "delete", **named}, None, "DELETE"),
+            ({"op_type": "delete", **named}, alive, "DELETE"),
+            ({"op_type": "delete", **named}, dead, None)):
+        checks.equal(oracle.operation(change, past), wanted, f"{change['op_type']} after {past}")
+    unknown = oracle.UnknownId(named["mgo_doc_id"], "users")
+    checks.equal([unknown.compare("==", "u1"), unknown.compare("==", "u2"),
+                  unknown.compare("!=", "u2"), unknown.compare("in", ["a", "u1"])],
+                 [True, False, True, True], "an unknown id")
 
 
 def check_syntrix(checks):

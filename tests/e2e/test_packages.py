@@ -69,7 +69,8 @@ def sample(path, rng):
     """Some of the documents, to take filter values from."""
     kept = []
     for number, change in enumerate(read_changes(path)):
-        if not oracle.operation(change) or change["full_doc"]["collection"] != COLLECTION:
+        full_doc = change.get("full_doc")
+        if not oracle.operation(change) or not full_doc or full_doc["collection"] != COLLECTION:
             continue
         document = oracle.flatten(change["full_doc"])
         if len(kept) < SAMPLE:
@@ -254,7 +255,8 @@ class Gateway:
         seen = oracle.parse(line)
         seen["ids"].sort()
         try:
-            seen["document_data"] = json.loads(seen["document_data"], object_pairs_hook=no_repeats,
+            seen["document_data"] = json.loads(seen["document_data"] or "null",
+                                               object_pairs_hook=no_repeats,
                                                parse_int=oracle.parse_integer)
         except ValueError as error:
             self.wrong = f"{expected.event_id} for {ids}: document_data: {error}"
@@ -283,7 +285,7 @@ def exact(content):
 
 def difference(wanted, seen):
     """Where two records differ, the documents apart."""
-    wanted, seen = ({**record, **record["document_data"]} for record in (wanted, seen))
+    wanted, seen = ({**record, **(record["document_data"] or {})} for record in (wanted, seen))
     return "; ".join(f"{key}: wanted {wanted.get(key)!r}, seen {seen.get(key)!r}"
                      for key in sorted({*wanted, *seen} - {"document_data"})
                      if exact(wanted.get(key)) != exact(seen.get(key)))[:1500]
@@ -292,8 +294,9 @@ def difference(wanted, seen):
 def check_all(gateways, changes):
     for gateway in gateways:
         gateway.open()
+    past = oracle.Past()
     for change in read_changes(changes):
-        expected = oracle.Expected(change)
+        expected = oracle.Expected(change, past)
         if expected.operation:
             for gateway in gateways:
                 gateway.compare(expected)

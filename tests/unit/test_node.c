@@ -260,6 +260,63 @@ static void test_unsubscribes(void **state)
 	on_both_kinds(unsubscribes);
 }
 
+/* Deletes name their document by a hash: who asked for it by id is told, whoever has seen it. */
+static void tells_deletes(struct end *end)
+{
+	const struct streamer_filter seen = {"_id", "==", "\"seen\""};
+	const struct streamer_filter unseen = {"_id", "==", "\"unseen\""};
+	const struct streamer_filter purged = {"_id", "in", "[\"other\", \"purged\"]"};
+	const struct streamer_filter adult = {"age", ">", "18"};
+	struct streamer_subscription subscription = users("seen", &seen, 1);
+	subscribe(end, &subscription);
+	subscription = users("unseen", &unseen, 1);
+	subscribe(end, &subscription);
+	subscription = users("purged", &purged, 1);
+	subscribe(end, &subscription);
+	subscription = users("adults", &adult, 1);
+	subscribe(end, &subscription);
+
+	struct streamer_item item;
+	push_user(end->streamer, "insert", "seen", 3);
+	next(end->stream, &item);
+	push_user(end->streamer, "delete", "seen", 3);
+	next(end->stream, &item);
+	assert_int_equal(item.operation, STREAMER_DELETE);
+	assert_bytes(item.document_id, "seen");
+	assert_int_equal(item.subscription_ids_count, 1);
+	push_user(end->streamer, "delete", "unseen", 3);
+	next(end->stream, &item);
+	assert_int_equal(item.operation, STREAMER_DELETE);
+	assert_bytes(item.document_id, "unseen");
+	assert_bytes(item.collection, "users");
+	assert_bytes(item.subscription_ids[0], "unseen");
+
+	push_user(end->streamer, "insert", "purged", 3);
+	next(end->stream, &item);
+	push(end->streamer,
+		"{\"op_type\":\"delete\",\"event_id\":\"1767225600-900-00\",\"mgo_doc_id\":"
+		"\"d:023c24467c31b8c0025a7ab9c293ce3c\"}");
+	next(end->stream, &item);
+	assert_bytes(item.document_id, "purged");
+	assert_bytes(item.database, "d");
+	assert_int_equal(item.document.size, 0);
+
+	subscription = users("all", NULL, 0);
+	subscribe(end, &subscription);
+	push_user(end->streamer, "delete", "nobody", 3);
+	next(end->stream, &item);
+	assert_int_equal(item.operation, STREAMER_DELETE);
+	assert_int_equal(item.document_id.size, 0);
+	assert_int_equal(item.document_hash.size, 16);
+	assert_bytes(item.subscription_ids[0], "all");
+}
+
+static void test_tells_deletes(void **state)
+{
+	(void)state;
+	on_both_kinds(tells_deletes);
+}
+
 /* ---- many changes ------------------------------------------------------------------------------
  */
 
@@ -560,6 +617,7 @@ int main(void)
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_makes_ids_up),
 		cmocka_unit_test(test_unsubscribes),
+		cmocka_unit_test(test_tells_deletes),
 		cmocka_unit_test(test_full_loses_nothing),
 		cmocka_unit_test(test_closes_with_much_queued),
 		cmocka_unit_test(test_slow_stream_ends),
