@@ -44,7 +44,8 @@ static enum err open_all(
 	return puller_new(run->loop, options, info, &run->puller);
 }
 
-static enum cli_status serve_file(const struct cli_command *command, struct puller_options *options)
+static enum cli_status serve_file(
+	const struct cli_command *command, const struct puller_options *given)
 {
 	struct metrics metrics = {0};
 	const struct log log = {.fd = STDERR_FILENO, .least = LOG_INFO};
@@ -53,18 +54,19 @@ static enum cli_status serve_file(const struct cli_command *command, struct pull
 	if (run.signals < 0) {
 		return CLI_FAILED;
 	}
-	options->log = &log;
-	options->metrics = &metrics;
+	struct puller_options options = *given;
+	options.log = &log;
+	options.metrics = &metrics;
 	enum cli_status status = CLI_DONE;
-	enum err err = open_all(&run, options, &info);
+	enum err err = open_all(&run, &options, &info);
 	if (err == OK) {
 		log_write(&log, loop_wall_us(run.loop), LOG_INFO,
 			"puller: listening on %s, file=%s", puller_address(run.puller),
-			options->path);
+			options.path);
 		loop_run(run.loop);
 	} else {
-		cli_say(command, "--file %s --listen %s: %s", options->path,
-			options->listen_address, info.text);
+		cli_say(command, "--file %s --listen %s: %s", options.path, options.listen_address,
+			info.text);
 		status = CLI_FAILED;
 	}
 	puller_free(run.puller);

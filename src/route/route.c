@@ -78,7 +78,7 @@ static void *grown(void *array, size_t count, size_t *capacity, size_t element)
 static enum err note_target(struct route *route, struct route_target *target)
 {
 	void *targets = grown((void *)route->targets, route->targets_count,
-		&route->targets_capacity, sizeof(*route->targets));
+		&route->targets_capacity, sizeof(void *));
 	if (!targets) {
 		return ERR_MEMORY;
 	}

@@ -135,6 +135,7 @@ enum err value_compare(const struct value *a, const struct value *b, int *ret_or
 	return ERR_INVALID;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
 static bool lists_are_equal(const struct value *a, const struct value *b)
 {
 	if (a->size != b->size) {
@@ -153,6 +154,7 @@ static bool lists_are_equal(const struct value *a, const struct value *b)
 }
 
 /* Whether each name of `a` leads to equal values in `a` and `b`. Counts the distinct names. */
+/* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
 static bool members_are_in(const struct value *a, const struct value *b, uint32_t *ret_names)
 {
 	uint32_t names = 0;
@@ -306,6 +308,7 @@ enum err value_copy(struct arena *arena, const struct value *value, const struct
 			cells[i].as.text = "";
 			continue;
 		}
+		check(text); /* there is a string that is not empty, so there is room for it */
 		memcpy(text, cells[i].as.text, cells[i].size);
 		cells[i].as.text = text;
 		text += cells[i].size;

@@ -371,7 +371,7 @@ enum err wire_event_identify(const struct event *event, struct bytes collection,
 	check(event->id_is_unknown);
 	struct event *made = NULL;
 	enum err err = make_again(event, collection, id, json_depth_max, &made);
-	if (err == OK) {
+	if (err == OK && made) {
 		made->id_is_unknown = true;
 		*ret_event = made;
 	}

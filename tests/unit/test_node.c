@@ -4,6 +4,7 @@
  */
 #include "streamer.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -447,13 +448,12 @@ static void test_nobody_there(void **state)
 {
 	(void)state;
 	int taken = socket(AF_INET, SOCK_STREAM, 0);
-	struct sockaddr_storage address = {.ss_family = AF_INET};
+	struct sockaddr_in address = {.sin_family = AF_INET};
 	socklen_t size = sizeof(address);
-	assert_int_equal(bind(taken, (struct sockaddr *)&address, 16), 0);
+	assert_int_equal(bind(taken, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(getsockname(taken, (struct sockaddr *)&address, &size), 0);
-	const unsigned char *port = (const unsigned char *)&address + 2;
 	char text[64];
-	(void)snprintf(text, sizeof(text), "127.0.0.1:%d", port[0] * 256 + port[1]);
+	(void)snprintf(text, sizeof(text), "127.0.0.1:%d", ntohs(address.sin_port));
 
 	struct streamer_stream *stream = NULL;
 	struct streamer_item item;
