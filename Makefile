@@ -33,7 +33,7 @@ test:
 
 test-all: test
 	@tools/setup lanes
-	@tools/ci.sh clang-release tsan valgrind
+	@tools/ci.sh clang-release tsan valgrind fuzz
 
 lint:
 	@tools/setup build lint

@@ -60,8 +60,9 @@ static void take_line(struct child *child, const char *line)
 		(void)snprintf(child->address, sizeof(child->address), "%.*s",
 			(int)strcspn(address, ","), address);
 	}
-	(void)snprintf(
-		child->newest, sizeof(child->newest), "%.*s", (int)sizeof(child->newest) - 1, line);
+	size_t size = strnlen(line, sizeof(child->newest) - 1);
+	memcpy(child->newest, line, size);
+	child->newest[size] = '\0';
 	if (strstr(line, " warning ") || strstr(line, " error ")) {
 		(void)fprintf(stderr, "streamer serve: %s\n", line);
 	}
@@ -139,7 +140,7 @@ static _Noreturn void become(const char *path, char *const *arguments, int log, 
 {
 	sigset_t none;
 	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 	if (setpgid(0, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && getppid() == parent &&
 		dup2(log, STDERR_FILENO) >= 0) {
 		(void)execv(path, arguments);

@@ -5,6 +5,7 @@
 #   tsan           the same under clang's thread sanitizer
 #   valgrind       the same under valgrind
 #   clang-release  the same as clang's release build
+#   fuzz           each fuzzer for FUZZ_SECONDS (60), from its corpus, under the sanitizers
 #   docs           the README's example, compiled against the library and run
 #   format         clang-format
 #   lint           clang's warnings, clang-tidy, cppcheck
@@ -80,6 +81,29 @@ lane_valgrind() {
 
 lane_clang-release() {
 	build clang-release clang --buildtype=release && tests clang-release "${small[@]}"
+}
+
+# What is new and what fails is left in build-lanes/fuzz-found/<fuzzer>/.
+lane_fuzz() {
+	local -x ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
+	local -x UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+	build fuzz clang -Db_sanitize=address,undefined -Db_lundef=false \
+		-Dc_args=-fsanitize=fuzzer-no-link || return 1
+	local corpus name found options
+	for corpus in tests/fuzz/corpus/*; do
+		name=$(basename "$corpus")
+		found=$lanes/fuzz-found/$name
+		mkdir -p "$found/inputs"
+		options=(-max_total_time="${FUZZ_SECONDS:-60}" -max_len=4096 -timeout=10 -artifact_prefix="$found/")
+		[ ! -e "tests/fuzz/$name.dict" ] || options+=(-dict="tests/fuzz/$name.dict")
+		if "$lanes/fuzz/tests/fuzz/fuzz_$name" "${options[@]}" "$found/inputs" "$corpus" 2>"$found/log"; then
+			passed=$((passed + 1))
+			echo "$name: $(grep -a DONE "$found/log")"
+		else
+			failed=$((failed + 1))
+			tail -n 80 "$found/log"
+		fi
+	done
 }
 
 lane_docs() {

@@ -17,7 +17,7 @@ enum err grpc_call_new(struct grpc_session *session, struct grpc_call **ret_call
 	}
 	call->session = session;
 	call->deadline_us = INT64_MAX;
-	grpc_headers_reset(&call->headers);
+	grpc_headers_reset(&call->headers, session->options.limits.header_bytes_max);
 	call->next = session->calls;
 	if (session->calls) {
 		session->calls->previous = call;
@@ -41,7 +41,8 @@ void grpc_call_free(struct grpc_call *call)
 		session->calls = call->next;
 	}
 	session->call_count--;
-	grpc_headers_reset(&call->headers);
+	session->unfinished_bytes -= call->in_counted;
+	grpc_headers_reset(&call->headers, 0);
 	grpc_send_fini(&call->send);
 	buffer_fini(&call->in);
 	buffer_fini(&call->text);
@@ -182,6 +183,9 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_status status, const cha
 		keep_end(call, status, bytes_of(text));
 		if (grpc_send_size(&call->send) == 0) {
 			send_end(call);
+		} else if (call->session->options.limits.linger_us > 0) {
+			call->lingers = true;
+			call->session->next_deadline_us = INT64_MIN; /* the next tick sees it */
 		}
 	}
 	if (call->data_is_deferred) {

@@ -31,7 +31,7 @@ static int begin_headers(nghttp2_session *http, const nghttp2_frame *frame, void
 		(void)nghttp2_session_set_stream_user_data(http, stream_id, call);
 	}
 	if (call) {
-		grpc_headers_reset(&call->headers);
+		grpc_headers_reset(&call->headers, session->options.limits.header_bytes_max);
 	}
 	return 0;
 }
@@ -52,6 +52,17 @@ static int take_header(nghttp2_session *http, const nghttp2_frame *frame, const 
 	return err ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
 }
 
+static void complain(struct grpc_session *session, const char *what)
+{
+	grpc_session_complain(session, METRIC_grpc_protocol_errors, "%s", what);
+}
+
+static void complain_headers(struct grpc_session *session, const struct grpc_headers *headers)
+{
+	grpc_session_complain(session, METRIC_grpc_headers_too_large,
+		"headers of %zu bytes, header_bytes_max=%zu", headers->bytes, headers->bytes_max);
+}
+
 static void accept_call(struct grpc_call *call)
 {
 	struct grpc_session *session = call->session;
@@ -67,6 +78,7 @@ static void accept_call(struct grpc_call *call)
 		return;
 	}
 	check(call->events);
+	grpc_alive_served(session, true);
 }
 
 /* A request's headers are complete: it is a call of ours, or it is answered here. */
@@ -77,16 +89,16 @@ static void take_request(struct grpc_call *call)
 	metrics_add(session->options.metrics, METRIC_grpc_calls, 1);
 	call->encoding = headers->encoding;
 	if (headers->is_too_large) {
-		grpc_session_complain(session, "request headers are too large");
+		complain_headers(session, headers);
 		grpc_call_finish(call, GRPC_RESOURCE_EXHAUSTED, "grpc: headers are too large");
 	} else if (!headers->is_post) {
-		grpc_session_complain(session, "a request is no POST");
+		complain(session, "a request is no POST");
 		grpc_call_refuse_http(call, "405");
 	} else if (!headers->is_grpc) {
-		grpc_session_complain(session, "a request's content-type is not gRPC's");
+		complain(session, "a request's content-type is not gRPC's");
 		grpc_call_refuse_http(call, "415");
 	} else if (headers->has_bad_timeout) {
-		grpc_session_complain(session, "malformed grpc-timeout");
+		complain(session, "malformed grpc-timeout");
 		grpc_call_finish(call, GRPC_INTERNAL, "grpc: malformed grpc-timeout");
 	} else {
 		if (headers->timeout_us >= 0) {
@@ -103,7 +115,7 @@ static void fail_response(struct grpc_call *call)
 	uint32_t http_status = call->headers.http_status;
 	(void)snprintf(text, sizeof text, "grpc: the answer is not gRPC's, HTTP status %u",
 		(unsigned)http_status);
-	grpc_session_complain(call->session, "an answer is not gRPC's");
+	complain(call->session, "an answer is not gRPC's");
 	grpc_call_abort(call, grpc_status_of_http(http_status), bytes_of(text));
 }
 
@@ -134,7 +146,7 @@ static void take_headers(struct grpc_call *call, const nghttp2_frame *frame)
 			take_request(call);
 		}
 	} else if (call->headers.is_too_large) {
-		grpc_session_complain(call->session, "response headers are too large");
+		complain_headers(call->session, &call->headers);
 		grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "grpc: headers are too large");
 	} else if (!call->has_started) {
 		take_response(call, is_last);
@@ -206,8 +218,15 @@ static int refuse_frame(nghttp2_session *http, const nghttp2_frame *frame, int e
 {
 	struct grpc_session *session = ctx;
 	(void)http;
-	(void)frame;
-	grpc_session_complain(session, nghttp2_strerror(error));
+	bool is_request = frame->hd.type == NGHTTP2_HEADERS &&
+		frame->headers.cat == NGHTTP2_HCAT_REQUEST &&
+		session->call_count >= session->options.calls_max;
+	if (error == NGHTTP2_ERR_REFUSED_STREAM || (is_request && error == NGHTTP2_ERR_PROTO)) {
+		grpc_session_complain(session, METRIC_grpc_calls_refused,
+			"a call too many, calls_max=%u", (unsigned)session->options.calls_max);
+	} else {
+		complain(session, nghttp2_strerror(error));
+	}
 	grpc_session_count_reset(session);
 	return 0;
 }
@@ -272,8 +291,10 @@ static int sent_frame(nghttp2_session *http, const nghttp2_frame *frame, void *c
 	struct grpc_session *session = ctx;
 	int32_t stream_id = frame->hd.stream_id;
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
-		grpc_session_complain(session, nghttp2_http2_strerror(frame->goaway.error_code));
-		session->failed = session->failed ? session->failed : ERR_CORRUPT;
+		if (!session->failed) {
+			complain(session, nghttp2_http2_strerror(frame->goaway.error_code));
+			session->failed = ERR_CORRUPT;
+		}
 	}
 	if (session->is_server && frame->hd.type == NGHTTP2_HEADERS &&
 		(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&

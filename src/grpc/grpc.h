@@ -44,6 +44,19 @@ const char *grpc_status_name(enum grpc_status status);
 enum grpc_status grpc_status_of(enum err code); /* the one table from our codes to gRPC's */
 enum err grpc_err_of(enum grpc_status status);
 
+/* What a server's peer may cost. Times: 0 sets no limit. Beyond one: counted, logged, and ended. */
+struct grpc_limits {
+	uint32_t header_bytes_max;     /* of one header list. 0: 16 KiB */
+	uint32_t unfinished_bytes_max; /* of unfinished messages on a connection, at least one
+					  message. 0: 16 MiB */
+	uint32_t control_frames_max;   /* that wait for the peer to read them. 0: 8192 */
+	uint32_t resets_per_second;    /* of streams, five times as many at once. 0: 100 */
+	int64_t ping_us;               /* silence of the peer before it is sent a PING */
+	int64_t ping_timeout_us;       /* silence after it: the peer is dead */
+	int64_t idle_us;               /* of a connection without a call */
+	int64_t linger_us;             /* after a call's end, for the peer to read the rest */
+};
+
 struct grpc_options {
 	uint32_t message_bytes_max; /* larger messages of the peer end their call:
 				       RESOURCE_EXHAUSTED */
@@ -51,6 +64,8 @@ struct grpc_options {
 				       KiB */
 	uint32_t window_bytes;      /* receive window per stream and connection. 0: 1 MiB */
 	uint32_t calls_max;         /* concurrent calls that a server takes. 0: 100 */
+	struct grpc_limits limits;  /* servers only */
+	const char *peer_is;        /* what the log calls a peer. NULL: "peer" */
 	const struct log *log;      /* NULL: silent */
 	struct metrics *metrics;    /* NULL: not counted */
 };
@@ -116,6 +131,7 @@ typedef void (*grpc_conn_closed_fn)(void *ctx, struct grpc_server_conn *conn);
 enum err grpc_server_conn_open(struct loop *loop, int socket, const struct grpc_options *options,
 	grpc_accept_fn accept, grpc_conn_closed_fn closed, void *ctx,
 	struct grpc_server_conn **ret_conn) MUST_CHECK;
+const char *grpc_server_conn_peer(const struct grpc_server_conn *conn); /* not in `closed` */
 /* GOAWAY now, closes when the last call has ended. */
 void grpc_server_conn_drain(struct grpc_server_conn *conn);
 void grpc_server_conn_close(
@@ -153,7 +169,7 @@ enum err grpc_session_input(
 enum err grpc_session_output(struct grpc_session *session, struct bytes *ret_bytes) MUST_CHECK;
 void grpc_session_sent(
 	struct grpc_session *session, size_t bytes); /* that many of them have left */
-/* Fires deadlines; returns when to call again (INT64_MAX: never). */
+/* Fires deadlines, looks after the peer; returns when to call again (INT64_MAX: never). */
 int64_t grpc_session_tick(struct grpc_session *session, int64_t now_us);
 bool grpc_session_is_done(
 	const struct grpc_session *session); /* nothing to read or send any more */

@@ -11,9 +11,8 @@
 
 #include <nghttp2/nghttp2.h>
 
-#define GRPC_PREFIX_BYTES 5              /* compressed flag and length before each message */
-#define GRPC_HEADER_LIST_BYTES_MAX 16384 /* a peer's headers, counted as HTTP/2 does */
-#define GRPC_TEXT_BYTES_MAX 1024         /* a status message that we send */
+#define GRPC_PREFIX_BYTES 5      /* compressed flag and length before each message */
+#define GRPC_TEXT_BYTES_MAX 1024 /* a status message that we send */
 #define GRPC_OUTPUT_BYTES_MAX ((size_t)256 * 1024) /* written at a time */
 
 /* A header field for nghttp2, which copies both; needs string.h. */
@@ -29,6 +28,7 @@ enum grpc_encoding { GRPC_IDENTITY, GRPC_GZIP, GRPC_UNKNOWN_ENCODING };
 
 /* The fields of one header block that matter to gRPC. Zeroed is valid for grpc_headers_reset. */
 struct grpc_headers {
+	size_t bytes_max;
 	size_t bytes; /* of all fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them */
 	uint32_t http_status;
 	bool is_too_large;
@@ -43,7 +43,7 @@ struct grpc_headers {
 	struct buffer text; /* grpc-message, decoded */
 };
 
-void grpc_headers_reset(struct grpc_headers *headers); /* also frees */
+void grpc_headers_reset(struct grpc_headers *headers, size_t bytes_max); /* also frees */
 enum err grpc_headers_take(
 	struct grpc_headers *headers, struct bytes name, struct bytes value) MUST_CHECK;
 
@@ -111,6 +111,7 @@ struct grpc_call {
 
 	struct buffer in; /* received and not delivered: what follows in_start */
 	size_t in_start;
+	size_t in_counted; /* of those, what the session's unfinished_bytes know of */
 	size_t unconsumed; /* bytes that the stream's window has not been opened for yet */
 	bool paused;
 	bool peer_is_done; /* END_STREAM came */
@@ -122,6 +123,7 @@ struct grpc_call {
 	bool data_is_deferred; /* nghttp2 waits for nghttp2_session_resume_data */
 	bool sent_headers;
 	bool sent_end; /* handed to nghttp2, as sent_headers is */
+	bool lingers;  /* finished: its deadline is to be set to the end of lingering */
 
 	enum grpc_status status;
 	struct buffer text;
@@ -160,24 +162,38 @@ struct grpc_session {
 	void *on_output_ctx;
 	char *authority;     /* client */
 	const char *peer;    /* for the log; borrowed */
-	char complaint[160]; /* the peer's first mistake, for the log; empty: none */
+	char complaint[200]; /* the first since the log was told; empty: none */
+	unsigned complaints; /* since the log was told */
 
 	struct grpc_call *calls;
 	size_t call_count;
+	size_t unfinished_bytes; /* received and not delivered, of all calls */
 	struct grpc_call *ready_first, *ready_last;
 
 	struct grpc_send output;
 	int64_t now_us;
 	int64_t next_deadline_us; /* no call's deadline is before it */
 	int64_t resets_full_us;   /* when the allowance for resets will be whole again */
+
+	/* alive.c */
+	bool is_watched;  /* the times below are set */
+	bool is_pinged;   /* a PING is under way since pinged_us */
+	size_t served;    /* calls that have an owner */
+	int64_t heard_us; /* the peer's last byte */
+	int64_t pinged_us;
+	int64_t idle_from_us; /* when `served` became 0 */
 };
 
 void grpc_session_ready(struct grpc_call *call, enum grpc_call_event event);
 void grpc_session_wake(struct grpc_session *session); /* there is something to send or to tell */
 /* An error of nghttp2 other than one of the call's: the session is broken. */
 void grpc_session_broken(struct grpc_session *session, int http_error);
-/* Counts the peer's mistake and keeps the first for the log. */
-void grpc_session_complain(struct grpc_session *session, const char *what);
+/* Counts the peer's mistake or excess, and keeps the first for the log: a line now and then. */
+void grpc_session_complain(struct grpc_session *session, enum metric metric, const char *format,
+	...) PRINTF_LIKE(3, 4);
+/* The complaint that ends the session: this one is logged. */
+void grpc_session_give_up(struct grpc_session *session, enum metric metric, const char *format, ...)
+	PRINTF_LIKE(3, 4);
 /* Ends all calls and tells them, without the peer. */
 void grpc_session_abandon(struct grpc_session *session, enum grpc_status status, const char *text);
 /* The peer asks and does not read the answers: it should not be read from for now. */
@@ -188,6 +204,12 @@ void grpc_session_deadline(struct grpc_call *call, int64_t deadline_us);
 void grpc_session_count_reset(struct grpc_session *session);
 
 extern const nghttp2_mem grpc_memory; /* base's allocator */
+
+/* ---- whether the peer is there, and of use (alive.c); servers only --------------------------- */
+
+void grpc_alive_heard(struct grpc_session *session);               /* any byte of the peer */
+void grpc_alive_served(struct grpc_session *session, bool begins); /* a call begins or ends */
+int64_t grpc_alive_tick(struct grpc_session *session); /* may end the session; the next time */
 
 /* ---- link: a session on a loop's connection (link.c) ----------------------------------------- */
 
@@ -202,12 +224,13 @@ struct grpc_link {
 	struct loop_timer *timer;
 	struct grpc_session *session;
 	struct loop_deferred flush;
-	bool is_open;    /* the connection can be written to */
-	bool is_full;    /* the socket took less than all: `writable` will come */
-	bool is_paused;  /* not read from, because the peer does not read */
-	bool is_closing; /* our owner wants it closed */
-	bool is_closed;  /* loop_conn_close has been called */
-	bool has_logged;
+	bool is_open;        /* the connection can be written to */
+	bool is_full;        /* the socket took less than all: `writable` will come */
+	bool is_paused;      /* not read from, because the peer does not read */
+	bool is_closing;     /* our owner wants it closed */
+	bool is_closed;      /* loop_conn_close has been called */
+	int64_t timer_us;    /* when the timer fires; INT64_MAX: it is stopped */
+	int64_t log_from_us; /* complaints before that wait */
 	enum err why;
 	void (*opened)(void *ctx);               /* may be NULL */
 	void (*closed)(void *ctx, enum err why); /* last; the link's memory is its owner's again */

@@ -22,8 +22,10 @@ static size_t cut(struct bytes text, size_t most)
 
 void grpc_text_mend(struct buffer *buffer, size_t from)
 {
-	struct bytes text = {buffer->data + from, buffer->size - from};
-	if (text.size == 0 || bytes_are_utf8(text)) {
+	if (buffer->size == from) {
+		return; /* there may be no buffer at all */
+	}
+	if (bytes_are_utf8((struct bytes){buffer->data + from, buffer->size - from})) {
 		return;
 	}
 	for (size_t i = from; i < buffer->size; i++) {
@@ -238,17 +240,17 @@ static const struct {
 	{"grpc-message", take_message},
 };
 
-void grpc_headers_reset(struct grpc_headers *headers)
+void grpc_headers_reset(struct grpc_headers *headers, size_t bytes_max)
 {
 	buffer_fini(&headers->path);
 	buffer_fini(&headers->text);
-	*headers = (struct grpc_headers){.timeout_us = -1};
+	*headers = (struct grpc_headers){.bytes_max = bytes_max, .timeout_us = -1};
 }
 
 enum err grpc_headers_take(struct grpc_headers *headers, struct bytes name, struct bytes value)
 {
 	headers->bytes += name.size + value.size + 32;
-	if (headers->bytes > GRPC_HEADER_LIST_BYTES_MAX) {
+	if (headers->bytes > headers->bytes_max) {
 		headers->is_too_large = true;
 		return OK;
 	}

@@ -6,6 +6,7 @@
 #include "grpc_priv.h"
 
 #define FLUSH_BYTES_MAX (4 * GRPC_OUTPUT_BYTES_MAX) /* then others have their turn */
+#define LOG_EVERY_US 10000000                       /* a peer fills no log with its mistakes */
 
 static void wake(void *ctx)
 {
@@ -15,16 +16,19 @@ static void wake(void *ctx)
 	}
 }
 
-static void log_complaint(struct grpc_link *link)
+static void log_complaint(struct grpc_link *link, bool is_last)
 {
 	struct grpc_session *session = link->session;
-	if (link->has_logged || session->complaint[0] == 0) {
+	int64_t now_us = loop_now_us(link->loop);
+	if (session->complaints == 0 || (now_us < link->log_from_us && !is_last)) {
 		return;
 	}
-	link->has_logged = true;
 	log_write(session->options.log, loop_wall_us(link->loop), LOG_WARNING,
-		"grpc: a peer breaks the protocol, peer=%s reason=%s", session->peer,
-		session->complaint);
+		"grpc: %s, %s=%s complaints=%u", session->complaint, session->options.peer_is,
+		session->peer, session->complaints);
+	session->complaint[0] = 0;
+	session->complaints = 0;
+	link->log_from_us = now_us + LOG_EVERY_US;
 }
 
 /* Writes until there is nothing to send or no room; says whether it stopped for others' sake. */
@@ -60,14 +64,18 @@ static void close_now(struct grpc_link *link)
 	loop_conn_close(link->conn);
 }
 
-static void move_timer(struct grpc_link *link, int64_t next_us)
+/* A timer that fires too early is cheaper than one that is moved at each byte of the peer. */
+static void move_timer(struct grpc_link *link, int64_t next_us, int64_t now_us)
 {
+	if (next_us >= link->timer_us && link->timer_us > now_us) {
+		return;
+	}
+	link->timer_us = next_us;
 	if (next_us == INT64_MAX) {
 		loop_timer_stop(link->timer);
 		return;
 	}
-	int64_t delay_us = next_us - loop_now_us(link->loop);
-	loop_timer_start(link->timer, delay_us > 0 ? delay_us : 0);
+	loop_timer_start(link->timer, next_us > now_us ? next_us - now_us : 0);
 }
 
 static void hold(struct grpc_link *link)
@@ -89,7 +97,7 @@ static void flush(void *ctx)
 	int64_t now_us = loop_now_us(link->loop);
 	int64_t next_us = grpc_session_tick(session, now_us);
 	bool has_more = link->is_open && write_out(link);
-	log_complaint(link);
+	log_complaint(link, session->failed != OK);
 	if (link->is_closing || session->failed || grpc_session_is_done(session)) {
 		if (session->failed && !link->why) {
 			link->why = session->failed;
@@ -100,7 +108,14 @@ static void flush(void *ctx)
 	hold(link);
 	/* Calls made in callbacks of the writing may have brought nearer deadlines. */
 	next_us = next_us < session->next_deadline_us ? next_us : session->next_deadline_us;
-	move_timer(link, has_more ? now_us : next_us);
+	move_timer(link, has_more ? now_us : next_us, now_us);
+}
+
+static void on_timer(void *ctx)
+{
+	struct grpc_link *link = ctx;
+	link->timer_us = INT64_MAX;
+	flush(link);
 }
 
 static void on_opened(void *ctx)
@@ -141,7 +156,7 @@ static void on_closed(void *ctx, enum err why)
 	grpc_session_abandon(link->session, by_us ? GRPC_CANCELLED : GRPC_UNAVAILABLE,
 		by_us ? "the connection has been closed" : "the connection is lost");
 	metrics_add(link->session->options.metrics, METRIC_grpc_connections, -1);
-	log_complaint(link);
+	log_complaint(link, true);
 	why = link->why ? link->why : why;
 	link->closed(link->ctx, why);
 }
@@ -153,7 +168,8 @@ enum err grpc_link_init(struct grpc_link *link, struct loop *loop, struct grpc_s
 	link->loop = loop;
 	link->session = session;
 	link->flush = (struct loop_deferred){.fn = flush, .ctx = link};
-	enum err err = loop_timer_new(loop, flush, link, &link->timer);
+	link->timer_us = INT64_MAX;
+	enum err err = loop_timer_new(loop, on_timer, link, &link->timer);
 	if (err) {
 		grpc_session_free(session);
 		return err;

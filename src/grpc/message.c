@@ -79,6 +79,11 @@ static enum err gunzip(struct bytes packed, size_t most, struct buffer *plain)
 	return err;
 }
 
+static void complain(struct grpc_session *session, const char *what)
+{
+	grpc_session_complain(session, METRIC_grpc_protocol_errors, "%s", what);
+}
+
 static void fail_too_large(struct grpc_call *call, const char *what, uint64_t size)
 {
 	char text[160];
@@ -86,7 +91,8 @@ static void fail_too_large(struct grpc_call *call, const char *what, uint64_t si
 	(void)snprintf(text, sizeof text,
 		"grpc: received message%s larger than max (%" PRIu64 " vs. %" PRIu32 ")", what,
 		size, most);
-	metrics_add(call->session->options.metrics, METRIC_grpc_messages_too_large, 1);
+	grpc_session_complain(call->session, METRIC_grpc_messages_too_large,
+		"a message of %" PRIu64 " bytes, message_bytes_max=%" PRIu32, size, most);
 	grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, text);
 }
 
@@ -100,7 +106,7 @@ static void deliver_packed(struct grpc_call *call, struct bytes packed)
 	} else if (err == ERR_MEMORY) {
 		grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "grpc: out of memory");
 	} else if (err) {
-		grpc_session_complain(call->session, "a message is no valid gzip");
+		complain(call->session, "a message is no valid gzip");
 		grpc_call_fail(call, GRPC_INTERNAL, "grpc: failed to decompress the message");
 	} else {
 		call->events->message(call->ctx, buffer_bytes(&plain));
@@ -134,10 +140,10 @@ static bool admit(struct grpc_call *call, struct prefix prefix)
 		return true;
 	}
 	if (prefix.flag > 1) {
-		grpc_session_complain(call->session, "unknown flags before a message");
+		complain(call->session, "unknown flags before a message");
 		grpc_call_fail(call, GRPC_INTERNAL, "grpc: received unexpected payload format");
 	} else if (call->encoding == GRPC_IDENTITY) {
-		grpc_session_complain(call->session, "compressed message without grpc-encoding");
+		complain(call->session, "compressed message without grpc-encoding");
 		grpc_call_fail(call, GRPC_INTERNAL,
 			"grpc: compressed flag set with identity or empty encoding");
 	} else {
@@ -184,6 +190,13 @@ static void drop_kept(struct grpc_call *call)
 	}
 }
 
+static void count_kept(struct grpc_call *call)
+{
+	call->session->unfinished_bytes += kept(call);
+	call->session->unfinished_bytes -= call->in_counted;
+	call->in_counted = kept(call);
+}
+
 /* Opens the stream's window for all but what waits for the end of a pause. */
 static void consume(struct grpc_call *call)
 {
@@ -201,7 +214,10 @@ static void consume(struct grpc_call *call)
 
 static void deliver_kept(struct grpc_call *call)
 {
-	call->in_start += deliver(call, (struct bytes){call->in.data + call->in_start, kept(call)});
+	if (kept(call) > 0) {
+		struct bytes bytes = {call->in.data + call->in_start, kept(call)};
+		call->in_start += deliver(call, bytes);
+	}
 	if (kept(call) == 0 || !grpc_call_hears(call)) {
 		drop_kept(call);
 	}
@@ -219,6 +235,22 @@ static enum err keep(struct grpc_call *call, struct bytes bytes)
 	return buffer_append(&call->in, bytes);
 }
 
+/* Whether the connection may hold so many bytes more; if not, the call has been failed. */
+static bool admit_unfinished(struct grpc_call *call, size_t more)
+{
+	struct grpc_session *session = call->session;
+	size_t most = session->options.limits.unfinished_bytes_max;
+	if (!session->is_server || session->unfinished_bytes + more <= most) {
+		return true;
+	}
+	grpc_session_complain(session, METRIC_grpc_messages_unfinished,
+		"unfinished messages of %zu bytes, unfinished_bytes_max=%zu",
+		session->unfinished_bytes + more, most);
+	grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED,
+		"grpc: too many bytes of unfinished messages on one connection");
+	return false;
+}
+
 void grpc_receive(struct grpc_call *call, struct bytes bytes)
 {
 	call->unconsumed += bytes.size;
@@ -227,13 +259,17 @@ void grpc_receive(struct grpc_call *call, struct bytes bytes)
 		bytes.data += used;
 		bytes.size -= used;
 	}
-	if (bytes.size > 0 && grpc_call_hears(call)) {
+	if (bytes.size > 0 && grpc_call_hears(call) && admit_unfinished(call, bytes.size)) {
 		if (keep(call, bytes)) {
 			grpc_call_fail(call, GRPC_RESOURCE_EXHAUSTED, "grpc: out of memory");
 		} else {
 			deliver_kept(call);
 		}
 	}
+	if (!grpc_call_hears(call)) {
+		drop_kept(call);
+	}
+	count_kept(call);
 	consume(call);
 }
 
@@ -243,6 +279,7 @@ void grpc_receive_more(struct grpc_call *call)
 		return;
 	}
 	deliver_kept(call);
+	count_kept(call);
 	consume(call);
 	if (call->peer_is_done) {
 		grpc_receive_end(call);
@@ -257,7 +294,7 @@ static void half_close(struct grpc_call *call)
 	}
 	call->told_half_close = true;
 	if (kept(call) > 0) {
-		grpc_session_complain(call->session, "the stream ends within a message");
+		complain(call->session, "the stream ends within a message");
 		grpc_call_fail(call, GRPC_INTERNAL, "grpc: the stream ends within a message");
 	} else if (call->events->half_closed) {
 		call->events->half_closed(call->ctx);

@@ -65,6 +65,11 @@ enum err grpc_server_conn_open(struct loop *loop, int socket, const struct grpc_
 	return OK;
 }
 
+const char *grpc_server_conn_peer(const struct grpc_server_conn *conn)
+{
+	return conn->link.session->peer;
+}
+
 void grpc_server_conn_drain(struct grpc_server_conn *conn)
 {
 	grpc_session_goaway(conn->link.session);

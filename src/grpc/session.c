@@ -6,6 +6,8 @@
  */
 #include "grpc_priv.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,8 +18,10 @@
 #define INPUT_SLICE_BYTES 16384 /* answers are taken out between slices */
 #define CONTROL_FRAMES_SOFT 64  /* waiting for a peer that does not read: it is not read from */
 #define CONTROL_FRAMES_HARD 8192
+#define HEADER_BYTES_MAX 16384
+#define UNFINISHED_BYTES_MAX 16777216
 #define RESETS_PER_SECOND 100
-#define RESETS_BURST 500
+#define RESETS_BURST_SECONDS 5
 
 /* ---- memory ------------------------------------------------------------------------------ */
 
@@ -78,6 +82,7 @@ static void tell(struct grpc_call *call, unsigned ready)
 	}
 	if (ready & EVENT_ENDED) {
 		if (events) {
+			grpc_alive_served(call->session, false);
 			events->ended(call->ctx, call->status, buffer_bytes(&call->text));
 		}
 		call->events = NULL;
@@ -124,39 +129,70 @@ void grpc_session_broken(struct grpc_session *session, int http_error)
 	}
 }
 
-void grpc_session_complain(struct grpc_session *session, const char *what)
+static void complain(
+	struct grpc_session *session, enum metric metric, const char *format, va_list arguments)
 {
-	metrics_add(session->options.metrics, METRIC_grpc_protocol_errors, 1);
+	metrics_add(session->options.metrics, metric, 1);
+	session->complaints++;
 	if (session->complaint[0] == 0) {
-		(void)snprintf(session->complaint, sizeof session->complaint, "%s", what);
+		(void)vsnprintf(session->complaint, sizeof session->complaint, format, arguments);
 	}
+}
+
+void grpc_session_complain(
+	struct grpc_session *session, enum metric metric, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	complain(session, metric, format, arguments);
+	va_end(arguments);
+}
+
+void grpc_session_give_up(struct grpc_session *session, enum metric metric, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	session->complaint[0] = 0;
+	complain(session, metric, format, arguments);
+	va_end(arguments);
 }
 
 /* The peer asks for too much: what stands ready is still sent, GOAWAY behind it, and nothing is
  * read. */
-static void calm_down(struct grpc_session *session, const char *what)
+static void calm_down(struct grpc_session *session)
 {
-	if (session->failed) {
-		return;
-	}
-	grpc_session_complain(session, what);
 	(void)nghttp2_session_terminate_session(session->http, NGHTTP2_ENHANCE_YOUR_CALM);
 	session->failed = ERR_LIMIT;
+}
+
+static void calm_flood(struct grpc_session *session)
+{
+	if (!session->failed) {
+		grpc_session_give_up(session, METRIC_grpc_floods,
+			"the peer asks and does not read the answers, control_frames_max=%" PRIu32,
+			session->options.limits.control_frames_max);
+		calm_down(session);
+	}
 }
 
 /* Each reset pushes the time at which the allowance is whole again; it may lie a burst ahead. */
 void grpc_session_count_reset(struct grpc_session *session)
 {
-	const int64_t cost_us = 1000000 / RESETS_PER_SECOND;
-	if (!session->is_server) {
+	uint32_t per_second = session->options.limits.resets_per_second;
+	int64_t cost_us = 1000000 / per_second;
+	if (!session->is_server || session->failed) {
 		return;
 	}
 	if (session->resets_full_us < session->now_us) {
 		session->resets_full_us = session->now_us;
 	}
 	session->resets_full_us += cost_us;
-	if (session->resets_full_us - session->now_us > RESETS_BURST * cost_us) {
-		calm_down(session, "too many streams are reset");
+	if (session->resets_full_us - session->now_us > RESETS_BURST_SECONDS * 1000000) {
+		grpc_session_give_up(session, METRIC_grpc_floods,
+			"too many streams are reset, resets_per_second=%" PRIu32 ", %u times that "
+			"at once",
+			per_second, RESETS_BURST_SECONDS);
+		calm_down(session);
 	}
 }
 
@@ -167,7 +203,7 @@ static int submit_settings(struct grpc_session *session)
 	uint32_t window = session->options.window_bytes;
 	nghttp2_settings_entry entries[] = {
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, window},
-		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, GRPC_HEADER_LIST_BYTES_MAX},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, session->options.limits.header_bytes_max},
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, session->options.calls_max},
 	};
 	if (!session->is_server) {
@@ -191,13 +227,31 @@ static int new_http(struct grpc_session *session, const nghttp2_session_callback
 	}
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_no_closed_streams(option, 1);
-	/* Resets are counted by our clock instead (grpc_session_allows_reset). */
+	nghttp2_option_set_max_outbound_ack(option, session->options.limits.control_frames_max);
+	/* Resets are counted by our clock instead (grpc_session_count_reset). */
 	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
 	error = session->is_server
 		? nghttp2_session_server_new3(&session->http, callbacks, session, option, &memory)
 		: nghttp2_session_client_new3(&session->http, callbacks, session, option, &memory);
 	nghttp2_option_del(option);
 	return error;
+}
+
+static void complete_limits(struct grpc_limits *limits, uint32_t message_bytes_max)
+{
+	uint32_t least = message_bytes_max < UINT32_MAX - INPUT_SLICE_BYTES
+		? message_bytes_max + INPUT_SLICE_BYTES
+		: UINT32_MAX;
+	limits->header_bytes_max =
+		limits->header_bytes_max ? limits->header_bytes_max : HEADER_BYTES_MAX;
+	limits->unfinished_bytes_max =
+		limits->unfinished_bytes_max ? limits->unfinished_bytes_max : UNFINISHED_BYTES_MAX;
+	limits->unfinished_bytes_max =
+		limits->unfinished_bytes_max > least ? limits->unfinished_bytes_max : least;
+	limits->control_frames_max =
+		limits->control_frames_max ? limits->control_frames_max : CONTROL_FRAMES_HARD;
+	limits->resets_per_second =
+		limits->resets_per_second ? limits->resets_per_second : RESETS_PER_SECOND;
 }
 
 static struct grpc_options complete(const struct grpc_options *options)
@@ -208,6 +262,8 @@ static struct grpc_options complete(const struct grpc_options *options)
 	all.window_bytes = all.window_bytes ? all.window_bytes : WINDOW_BYTES;
 	all.window_bytes = all.window_bytes > INT32_MAX ? INT32_MAX : all.window_bytes;
 	all.calls_max = all.calls_max ? all.calls_max : CALLS_MAX;
+	all.peer_is = all.peer_is ? all.peer_is : "peer";
+	complete_limits(&all.limits, all.message_bytes_max);
 	return all;
 }
 
@@ -354,15 +410,17 @@ static void input_slice(struct grpc_session *session, const char *data, size_t s
 {
 	ssize_t used = nghttp2_session_mem_recv(session->http, (const uint8_t *)data, size);
 	if (used == NGHTTP2_ERR_FLOODED) {
-		calm_down(session, "the peer floods us");
+		calm_flood(session);
 	} else if (used == NGHTTP2_ERR_NOMEM || session->failed == ERR_MEMORY) {
 		grpc_session_broken(session, NGHTTP2_ERR_NOMEM);
 	} else if (used < 0) {
-		grpc_session_complain(session, nghttp2_strerror((int)used));
+		grpc_session_complain(
+			session, METRIC_grpc_protocol_errors, "%s", nghttp2_strerror((int)used));
 		session->failed = ERR_CORRUPT;
 	}
-	if (nghttp2_session_get_outbound_queue_size(session->http) > CONTROL_FRAMES_HARD) {
-		calm_down(session, "the peer asks and does not read the answers");
+	if (nghttp2_session_get_outbound_queue_size(session->http) >
+		session->options.limits.control_frames_max) {
+		calm_flood(session);
 	}
 }
 
@@ -372,6 +430,7 @@ enum err grpc_session_input(struct grpc_session *session, struct bytes bytes, in
 	session->is_inside = true;
 	session->now_us = now_us;
 	metrics_add(session->options.metrics, METRIC_grpc_bytes_in, (int64_t)bytes.size);
+	grpc_alive_heard(session);
 	for (size_t at = 0; at < bytes.size && !session->failed;) {
 		size_t size = bytes.size - at;
 		size = size < INPUT_SLICE_BYTES ? size : INPUT_SLICE_BYTES;
@@ -413,27 +472,55 @@ void grpc_session_deadline(struct grpc_call *call, int64_t deadline_us)
 	}
 }
 
+/* A finished call had until its deadline to be read. */
+static void pass_deadline(struct grpc_call *call)
+{
+	struct grpc_session *session = call->session;
+	if (session->is_server && call->sent_end) {
+		return;
+	}
+	if (session->is_server && call->state == CALL_FINISHED) {
+		grpc_session_complain(session, METRIC_grpc_calls_cut,
+			"%zu bytes of an ended call are not read, linger_ms=%" PRId64,
+			grpc_send_size(&call->send), session->options.limits.linger_us / 1000);
+		grpc_call_abort(
+			call, GRPC_RESOURCE_EXHAUSTED, bytes_of("the rest was not read in time"));
+		return;
+	}
+	grpc_call_abort(call, GRPC_DEADLINE_EXCEEDED, bytes_of("deadline exceeded"));
+}
+
+static void pass_deadlines(struct grpc_session *session)
+{
+	int64_t next = INT64_MAX;
+	for (struct grpc_call *call = session->calls; call; call = call->next) {
+		if (call->lingers) {
+			int64_t until_us = session->now_us + session->options.limits.linger_us;
+			call->lingers = false;
+			call->deadline_us =
+				until_us < call->deadline_us ? until_us : call->deadline_us;
+		}
+		if (call->deadline_us <= session->now_us) {
+			pass_deadline(call);
+		} else if (call->deadline_us < next) {
+			next = call->deadline_us;
+		}
+	}
+	session->next_deadline_us = next;
+}
+
 int64_t grpc_session_tick(struct grpc_session *session, int64_t now_us)
 {
 	check(!session->is_inside);
 	session->is_inside = true;
 	session->now_us = now_us;
 	if (now_us >= session->next_deadline_us) {
-		int64_t next = INT64_MAX;
-		for (struct grpc_call *call = session->calls; call; call = call->next) {
-			if (call->deadline_us <= now_us &&
-				!(session->is_server && call->sent_end)) {
-				grpc_call_abort(call, GRPC_DEADLINE_EXCEEDED,
-					bytes_of("deadline exceeded"));
-			} else if (call->deadline_us > now_us && call->deadline_us < next) {
-				next = call->deadline_us;
-			}
-		}
-		session->next_deadline_us = next;
+		pass_deadlines(session);
 	}
 	(void)tell_all(session);
+	int64_t next_us = grpc_alive_tick(session);
 	session->is_inside = false;
-	return session->next_deadline_us;
+	return next_us < session->next_deadline_us ? next_us : session->next_deadline_us;
 }
 
 /* ---- calls and the end ------------------------------------------------------------------- */

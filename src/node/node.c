@@ -393,6 +393,21 @@ static uint32_t limit(const struct streamer *streamer, enum option option)
 	return figure > UINT32_MAX ? UINT32_MAX : (uint32_t)figure;
 }
 
+static struct grpc_limits grpc_limits(const struct streamer *streamer)
+{
+	const int64_t *limits = streamer->options.limits;
+	return (struct grpc_limits){
+		.header_bytes_max = limit(streamer, OPTION_listen_header_bytes_max),
+		.unfinished_bytes_max = limit(streamer, OPTION_listen_unfinished_bytes_max),
+		.control_frames_max = limit(streamer, OPTION_listen_control_frames_max),
+		.resets_per_second = limit(streamer, OPTION_listen_resets_per_second),
+		.ping_us = limits[OPTION_listen_ping_ms] * 1000,
+		.ping_timeout_us = limits[OPTION_listen_ping_timeout_ms] * 1000,
+		.idle_us = limits[OPTION_listen_idle_ms] * 1000,
+		.linger_us = limits[OPTION_listen_linger_ms] * 1000,
+	};
+}
+
 static struct worker_options worker_options(struct streamer *streamer, uint32_t number)
 {
 	const int64_t *limits = streamer->options.limits;
@@ -409,6 +424,7 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 			.delivery_bytes_max = limit(streamer, OPTION_delivery_bytes_max),
 			.calls_max = limit(streamer, OPTION_streams_per_connection_max),
 			.connections_max = limit(streamer, OPTION_connections_max),
+			.limits = grpc_limits(streamer),
 			.log = &streamer->log,
 			.metrics = &streamer->metrics},
 		.interest = streamer->interest,

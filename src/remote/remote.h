@@ -43,6 +43,7 @@ struct remote_server_options {
 					ids */
 	uint32_t calls_max;          /* per connection */
 	uint32_t connections_max;
+	struct grpc_limits limits; /* what a connection may cost */
 	const struct log *log;
 	struct metrics *metrics;
 };

@@ -7,25 +7,32 @@
 
 #include <stdio.h>
 
+/* A gateway's lines in the log: so many at once, and one more at each interval. */
+#define LOG_LINES_MAX 20
+#define LOG_LINE_US 1000000
+
 /* Requests are read before they are answered, so scratch memory is kept for one message at a time.
  */
 struct session {
 	struct remote_server *server;
+	struct connection *connection;
 	struct session *next, *previous;
 	struct grpc_call *call; /* NULL once it has ended */
 	struct stream *stream;
-	void *handle;
+	void *handle; /* NULL: the stream is closed, the call has only its rest to send */
 	struct loop_deferred flush;
 	struct arena arena;
 	struct buffer scratch; /* an answer, encoded */
 	size_t split_at; /* bytes of the head delivery's ids that have left in earlier parts */
-	bool is_over;    /* the end has been sent */
 };
 
 struct connection {
 	struct connection *next, *previous;
 	struct remote_server *server;
 	struct grpc_server_conn *conn;
+	char gateway[64];
+	int64_t log_full_us; /* when its allowance of lines will be whole again */
+	unsigned unlogged;   /* lines beyond it */
 };
 
 struct remote_server {
@@ -35,11 +42,53 @@ struct remote_server {
 	struct connection *connections;
 	struct session *sessions;
 	size_t connections_count;
+	int64_t log_refusal_us; /* refused connections before that are not logged */
 	bool draining;
 	bool closing;
 	loop_fn closed;
 	void *closed_ctx;
 };
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+static bool may_log(struct connection *connection)
+{
+	int64_t now_us = loop_now_us(connection->server->loop);
+	if (connection->log_full_us < now_us) {
+		connection->log_full_us = now_us;
+	}
+	if (connection->log_full_us - now_us > (LOG_LINES_MAX - 1) * LOG_LINE_US) {
+		connection->unlogged++;
+		return false;
+	}
+	connection->log_full_us += LOG_LINE_US;
+	return true;
+}
+
+static void say(struct connection *connection, enum log_level level, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+/* A line about a gateway. One that makes too many of them has the rest only counted. */
+static void say(struct connection *connection, enum log_level level, const char *format, ...)
+{
+	struct remote_server *server = connection->server;
+	const struct log *log = server->options.log;
+	char text[600];
+	char unlogged[40] = "";
+	if (!log || level > log->least || !may_log(connection)) {
+		return;
+	}
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (connection->unlogged > 0) {
+		(void)snprintf(unlogged, sizeof(unlogged), " unlogged=%u", connection->unlogged);
+		connection->unlogged = 0;
+	}
+	log_write(log, loop_wall_us(server->loop), level, "remote: %s, gateway=%s%s", text,
+		connection->gateway, unlogged);
+}
 
 /* ---- out ------------------------------------------------------------------------------------- */
 
@@ -102,6 +151,28 @@ static enum err send_delivery(struct session *session, const struct stream_item 
 	return OK;
 }
 
+static void say_refusal(struct session *session, const struct model_answer *answer)
+{
+	bool by_limit =
+		answer->refusal == MODEL_REFUSED_LIMIT || answer->refusal == MODEL_REFUSED_ID;
+	if (answer->refusal != MODEL_ACCEPTED) {
+		say(session->connection, by_limit ? LOG_WARNING : LOG_DEBUG,
+			"subscription refused: %.*s", BYTES_FORMAT(answer->text));
+	}
+}
+
+static enum err send_answer(struct session *session, const struct model_answer *answer)
+{
+	enum err err = wire_answer_encode(&session->scratch, answer);
+	if (err == OK) {
+		err = grpc_call_send(session->call, buffer_bytes(&session->scratch));
+	}
+	if (err == OK) {
+		say_refusal(session, answer);
+	}
+	return err;
+}
+
 static enum err send_item(struct session *session, const struct stream_item *item)
 {
 	session->scratch.size = 0;
@@ -110,8 +181,7 @@ static enum err send_item(struct session *session, const struct stream_item *ite
 	case STREAM_DELIVERY:
 		return send_delivery(session, item);
 	case STREAM_ANSWER:
-		err = wire_answer_encode(&session->scratch, &item->answer);
-		break;
+		return send_answer(session, &item->answer);
 	case STREAM_ACK:
 		err = wire_heartbeat_ack_encode(&session->scratch, item->timestamp_ms);
 		break;
@@ -122,13 +192,25 @@ static enum err send_item(struct session *session, const struct stream_item *ite
 	return err == OK ? grpc_call_send(session->call, buffer_bytes(&session->scratch)) : err;
 }
 
+/* Nothing is read from the call any more, and only what it has buffered is sent: nothing is to
+ * queue up behind that. */
+static void close_stream(struct session *session)
+{
+	if (session->handle) {
+		loop_undefer(session->server->loop, &session->flush);
+		session->server->engine.close(session->handle);
+		session->handle = NULL;
+		session->stream = NULL;
+	}
+}
+
 /* A stream that ended because its gateway does not read cannot end in order: what is stuck is
  * dropped. */
 static void end_call(struct session *session, enum err why, struct bytes text)
 {
 	char words[192];
 	(void)snprintf(words, sizeof(words), "%.*s", BYTES_FORMAT(text));
-	session->is_over = true;
+	close_stream(session); /* whose text it was */
 	if (why == ERR_LIMIT && grpc_call_unsent(session->call) > 0) {
 		grpc_call_cancel(session->call, GRPC_RESOURCE_EXHAUSTED, words);
 	} else {
@@ -140,10 +222,9 @@ static void flush(void *ctx)
 {
 	struct session *session = ctx;
 	struct stream_item item;
-	while (session->call && !session->is_over && stream_peek(session->stream, &item) == OK) {
+	while (session->call && session->handle && stream_peek(session->stream, &item) == OK) {
 		if (item.kind == STREAM_END) {
 			end_call(session, item.why, item.text);
-			stream_pop(session->stream);
 			return;
 		}
 		enum err err = send_item(session, &item);
@@ -184,17 +265,16 @@ static void on_message(void *ctx, struct bytes bytes)
 	struct remote_server *server = session->server;
 	struct wire_gateway_message message;
 	struct err_info refusal = {0};
-	if (session->is_over) {
+	if (!session->handle) {
 		return;
 	}
 	arena_reset(&session->arena);
 	enum err err = wire_gateway_message_parse(
 		bytes, &server->options.wire, &session->arena, &message, &refusal);
 	if (err != OK) {
-		log_write(server->options.log, loop_wall_us(server->loop), LOG_WARNING,
-			"remote: message of %zu bytes refused: %s, gateway=%s", bytes.size,
-			err_text(err), grpc_call_peer(session->call));
-		session->is_over = true;
+		say(session->connection, LOG_WARNING, "message of %zu bytes refused: %s",
+			bytes.size, err_text(err));
+		close_stream(session);
 		grpc_call_finish(session->call,
 			err == ERR_CORRUPT ? GRPC_INTERNAL : grpc_status_of(err),
 			"the message is no valid GatewayMessage");
@@ -218,8 +298,8 @@ static void on_message(void *ctx, struct bytes bytes)
 static void on_half_closed(void *ctx)
 {
 	struct session *session = ctx;
-	if (!session->is_over) {
-		session->is_over = true;
+	if (session->handle) {
+		close_stream(session);
 		grpc_call_finish(session->call, GRPC_OK, "");
 	}
 }
@@ -228,12 +308,10 @@ static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
 {
 	struct session *session = ctx;
 	struct remote_server *server = session->server;
-	log_write(server->options.log, loop_wall_us(server->loop), LOG_INFO,
-		"remote: stream closed, gateway=%s status=%s %.*s", grpc_call_peer(session->call),
-		grpc_status_name(status), BYTES_FORMAT(text));
+	say(session->connection, LOG_INFO, "stream closed: %s %.*s", grpc_status_name(status),
+		BYTES_FORMAT(text));
 	session->call = NULL;
-	loop_undefer(server->loop, &session->flush);
-	server->engine.close(session->handle);
+	close_stream(session);
 	if (session->previous) {
 		session->previous->next = session->next;
 	} else {
@@ -256,7 +334,8 @@ static const struct grpc_call_events session_events = {
 
 static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes method)
 {
-	struct remote_server *server = ctx;
+	struct connection *connection = ctx;
+	struct remote_server *server = connection->server;
 	if (!bytes_equal(method, bytes_of(WIRE_STREAMER_STREAM))) {
 		return GRPC_UNIMPLEMENTED;
 	}
@@ -268,6 +347,7 @@ static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes 
 		return GRPC_RESOURCE_EXHAUSTED;
 	}
 	session->server = server;
+	session->connection = connection;
 	session->call = call;
 	session->flush.fn = flush;
 	session->flush.ctx = session;
@@ -283,8 +363,7 @@ static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes 
 	}
 	server->sessions = session;
 	grpc_call_set_ctx(call, &session_events, session);
-	log_write(server->options.log, loop_wall_us(server->loop), LOG_INFO,
-		"remote: stream opened, gateway=%s", grpc_call_peer(call));
+	say(connection, LOG_INFO, "stream opened");
 	return GRPC_OK;
 }
 
@@ -301,6 +380,11 @@ static void on_conn_closed(void *ctx, struct grpc_server_conn *conn)
 	struct connection *connection = ctx;
 	struct remote_server *server = connection->server;
 	(void)conn;
+	if (connection->unlogged > 0) {
+		log_write(server->options.log, loop_wall_us(server->loop), LOG_INFO,
+			"remote: connection closed, gateway=%s unlogged=%u", connection->gateway,
+			connection->unlogged);
+	}
 	if (connection->previous) {
 		connection->previous->next = connection->next;
 	} else {
@@ -316,23 +400,25 @@ static void on_conn_closed(void *ctx, struct grpc_server_conn *conn)
 	}
 }
 
-static enum grpc_status on_conn_call(void *ctx, struct grpc_call *call, struct bytes method)
+/* It is let in first, so that it is told to go away and the log can name it. */
+static void refuse_connection(struct connection *connection)
 {
-	struct connection *connection = ctx;
-	return on_call(connection->server, call, method);
+	struct remote_server *server = connection->server;
+	metrics_add(server->options.metrics, METRIC_grpc_connections_refused, 1);
+	int64_t now_us = loop_now_us(server->loop);
+	if (now_us >= server->log_refusal_us) {
+		log_write(server->options.log, loop_wall_us(server->loop), LOG_WARNING,
+			"remote: connection refused, connections_max=%u gateway=%s",
+			server->options.connections_max, connection->gateway);
+		server->log_refusal_us = now_us + LOG_LINE_US;
+	}
+	grpc_server_conn_close(connection->conn);
 }
 
 void remote_server_adopt(struct remote_server *server, int socket)
 {
 	const struct remote_server_options *options = &server->options;
-	struct connection *connection = NULL;
-	if (server->closing || server->connections_count >= options->connections_max) {
-		log_write(options->log, loop_wall_us(server->loop), LOG_WARNING,
-			"remote: connection refused: connections_max is %u",
-			options->connections_max);
-	} else {
-		connection = mem_calloc(1, sizeof(*connection));
-	}
+	struct connection *connection = server->closing ? NULL : mem_calloc(1, sizeof(*connection));
 	if (!connection) {
 		loop_socket_close(server->loop, socket);
 		return;
@@ -340,19 +426,25 @@ void remote_server_adopt(struct remote_server *server, int socket)
 	connection->server = server;
 	const struct grpc_options grpc = {.message_bytes_max = options->message_bytes_max,
 		.calls_max = options->calls_max,
+		.limits = options->limits,
+		.peer_is = "gateway",
 		.log = options->log,
 		.metrics = options->metrics};
-	if (grpc_server_conn_open(server->loop, socket, &grpc, on_conn_call, on_conn_closed,
-		    connection, &connection->conn) != OK) {
+	if (grpc_server_conn_open(server->loop, socket, &grpc, on_call, on_conn_closed, connection,
+		    &connection->conn) != OK) {
 		mem_free(connection);
 		return;
 	}
+	(void)snprintf(connection->gateway, sizeof(connection->gateway), "%s",
+		grpc_server_conn_peer(connection->conn));
 	connection->next = server->connections;
 	if (connection->next) {
 		connection->next->previous = connection;
 	}
 	server->connections = connection;
-	server->connections_count++;
+	if (server->connections_count++ >= options->connections_max) {
+		refuse_connection(connection);
+	}
 }
 
 size_t remote_server_connections(const struct remote_server *server)

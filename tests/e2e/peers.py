@@ -90,21 +90,23 @@ class Checks:
 
 
 class Process:
-    """A child whose two outputs are kept line by line; it dies with us in every case."""
+    """A child whose outputs are kept line by line, but for a stdout that goes elsewhere; it dies
+    with us in every case."""
 
     alive = []
 
-    def __init__(self, arguments, **options):
+    def __init__(self, arguments, stdout=subprocess.PIPE, **options):
         guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         self.arguments = arguments
         self.lines = {"out": [], "err": []}
         self.changed = threading.Condition()
         self.child = subprocess.Popen(guard + arguments, stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      stdout=stdout, stderr=subprocess.PIPE,
                                       encoding="utf-8", errors="replace", **options)
         Process.alive.append(self)
         self.readers = [threading.Thread(target=self.read, args=(name, pipe), daemon=True)
-                        for name, pipe in (("out", self.child.stdout), ("err", self.child.stderr))]
+                        for name, pipe in (("out", self.child.stdout), ("err", self.child.stderr))
+                        if pipe]
         for reader in self.readers:
             reader.start()
 

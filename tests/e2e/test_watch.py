@@ -1,0 +1,232 @@
+#!/usr/bin/python3
+"""streamer watch on a terminal and in a pipe: what it shows, and every way in which it ends."""
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peers  # noqa: E402
+from peers import Process, STREAMER  # noqa: E402
+
+PROBE = {"op": "insert", "database": "default", "collection": "users", "id": "u1",
+         "data": {"name": "Zoë"}}
+SUBSCRIBED = "streamer watch: subscribed to default/users"
+
+
+def command(address, *options):
+    return [STREAMER, "watch", "--streamer", address, "--database", "default", "--collection",
+            "users", *options]
+
+
+class Terminal:
+    """A watch that has a terminal of 40 columns for its stdout, and a pipe for its stderr."""
+
+    def __init__(self, address, *options, columns=40, **environment):
+        self.ours, theirs = pty.openpty()
+        kept = {name: text for name, text in os.environ.items() if name != "NO_COLOR"}
+        subprocess.run(["stty", "cols", str(columns), "-opost"], stdin=theirs, check=True)
+        self.process = Process(command(address, *options), stdout=theirs,
+                               env=dict(kept, TERM="xterm", TZ="UTC", **environment))
+        os.close(theirs)
+        self.text = b""
+        self.process.wait_line(SUBSCRIBED)
+
+    def line(self, seconds=20):
+        """The next one."""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self.text:
+            if not select.select([self.ours], [], [], deadline - time.monotonic())[0]:
+                raise AssertionError(f"no line on the terminal: {self.text} {self.process.tail()}")
+            self.text += os.read(self.ours, 65536)
+        line, _, self.text = self.text.partition(b"\n")
+        return line.decode()
+
+    def close(self):
+        os.close(self.ours)
+
+
+class Watch:
+    """Each method is a section."""
+
+    def __init__(self):
+        self.checks = peers.Checks()
+        self.server = self.address = None
+
+    def say(self, change):
+        self.server.say(json.dumps(change, ensure_ascii=False))
+
+    def watch(self, *options, **more):
+        """One whose subscription is live."""
+        made = Process(command(self.address, *options), **more)
+        made.wait_line(SUBSCRIBED)
+        return made
+
+    def call(self, *options, address=None):
+        return subprocess.run(command(address or self.address, *options), capture_output=True,
+                              encoding="utf-8", timeout=20, stdin=subprocess.DEVNULL, check=False)
+
+    def test_terminal(self):
+        terminal = Terminal(self.address)
+        self.say({"op": "insert", "database": "default", "collection": "users", "id": "u1",
+                  "data": {"text": "ab\x1b[31m \u202e\x07" + "x" * 100}})
+        line = terminal.line()
+        self.checks.that(re.match(r"\x1b\[2m\d\d:\d\d:\d\d\.\d{3} \x1b\[0m\x1b\[32mINSERT\x1b\[0m "
+                                  r"users/\x1b\[1mu1\x1b\[0m \{", line), "an insert's colors", line)
+        plain = re.sub(r"\x1b\[\d*m", "", line)
+        self.checks.equal((len(plain), plain[-1]), (40, "…"), "cut to the width")
+        self.say(dict(PROBE, op="update", id="日本\u009b2J\x07語"))
+        line = terminal.line()
+        self.checks.that("\x1b[33mUPDATE" in line, "an update's color", line)
+        self.checks.that("/\x1b[1m日本?2J?語\x1b[0m" in line,
+                         "no control character of a document reaches the terminal", line)
+        plain = re.sub(r"\x1b\[\d*m", "", line)
+        self.checks.equal(len(plain), 40 - 3, "wide characters take two columns")
+        self.say({"op": "delete", "database": "default", "collection": "users", "id": "gone"})
+        line = terminal.line()
+        self.checks.that(re.search(r"\x1b\[31mDELETE\x1b\[0m users/\x1b\[1mgone\x1b\[0m $", line),
+                         "a delete", line)
+        terminal.close()
+        self.checks.equal(terminal.process.wait(), 0, "a terminal that goes away")
+
+    def test_no_color(self):
+        for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+            terminal = Terminal(self.address, **environment)
+            self.say(PROBE)
+            line = terminal.line()
+            self.checks.that(re.match(r"\d\d:\d\d:\d\d\.\d{3} INSERT users/u1 \{.*…$", line),
+                             f"{environment}", line)
+            terminal.process.stop()
+            terminal.close()
+        terminal = Terminal(self.address, "--json", "--count", "1")
+        self.say(PROBE)
+        line = terminal.line()
+        self.checks.equal(json.loads(line)["document"]["name"], "Zoë", "--json is neither colored"
+                          " nor cut")
+        self.checks.equal(terminal.process.wait(), 0, "--count")
+        terminal.close()
+
+    def test_pipe(self):
+        watch = self.watch("--count", "1")
+        self.say(dict(PROBE, data={"text": "x" * 500}))
+        self.checks.equal(watch.wait(), 0, "--count")
+        self.checks.that(len(watch.lines["out"]) == 1 and re.match(
+            r"\d\d:\d\d:\d\d\.\d{3} INSERT users/u1 \{.*x{500}.*\}$", watch.lines["out"][0]),
+            "neither colored nor cut", watch.lines["out"])
+
+    def test_strings(self):
+        watch = self.watch("--json", "--count", "2")
+        name = 'a"b\\c\n\t\x01é😀'
+        self.say(dict(PROBE, id=name, data={"s": name}))
+        self.say({"op": "delete", "database": "default", "collection": "users", "id": name})
+        self.checks.equal(watch.wait(), 0, "--count")
+        first, second = (json.loads(line) for line in watch.lines["out"])
+        self.checks.equal((first["document_id"], first["document"]["s"]), (name, name), "escapes")
+        self.checks.equal((second["operation"], second["document_id"], second["document"]),
+                          ("DELETE", name, None), "a delete has no document")
+
+    def test_id_and_filters(self):
+        name = 'q"\\'
+        watch = self.watch("--json", "--count", "1", "--id", name, "--filter", " n  >=  2 ")
+        for number in range(4):
+            self.say(dict(PROBE, id=name, data={"n": number}))
+            self.say(dict(PROBE, data={"n": number}))
+        self.checks.equal(watch.wait(), 0, "ends")
+        record = json.loads(watch.lines["out"][0])
+        self.checks.equal((record["document_id"], record["document"]["n"]), (name, 2), "both hold")
+
+    def test_refused(self):
+        for condition, meant in (("age", "FIELD OP JSON"), ("age>=18", "FIELD OP JSON"),
+                                 ("age = 18", "=="), ("name == nobody", '"text"'),
+                                 ("age in [1,", "filter 1"), ("", "FIELD OP JSON")):
+            done = self.call(f"--filter={condition}")
+            self.checks.equal((done.returncode, done.stdout), (2, ""), f"{condition!r} is usage")
+            self.checks.that(meant in done.stderr, f"{condition!r}: {meant}", done.stderr)
+        done = self.call("--filter", "n == 1", "--filter", "m == x")
+        self.checks.that(done.returncode == 2 and "filter 2" in done.stderr, "which one it is",
+                         done.stderr)
+        done = self.call("--filter", "age in 5")
+        self.checks.that(done.returncode == 1 and "refused" in done.stderr
+                         and "list" in done.stderr, "refused by the Streamer", done.stderr)
+        done = self.call("--count", "0")
+        self.checks.equal(done.returncode, 2, "--count 0")
+
+    def test_connection(self):
+        done = self.call(address="localhost:1")
+        self.checks.that(done.returncode == 1 and "localhost:1" in done.stderr, "nobody listens",
+                         done.stderr)
+        done = self.call(address="nonsense")
+        self.checks.that(done.returncode == 2 and "nonsense" in done.stderr, "no address",
+                         done.stderr)
+        server, address = peers.serve("--source", "ndjson:-")
+        for number, words in ((signal.SIGKILL, "lost"), (signal.SIGTERM, "ended|shut")):
+            if server.child.poll() is not None:
+                server, address = peers.serve("--source", "ndjson:-")
+            watch = Process(command(address))
+            watch.wait_line(SUBSCRIBED)
+            server.stop(number)
+            self.checks.equal(watch.wait(), 1, f"the Streamer ends by {number}")
+            self.checks.that(re.search(words, watch.lines["err"][-1]), "the reason", watch.tail())
+
+    def test_signals(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            watch = self.watch("--json")
+            self.checks.equal(watch.stop(number), 0, f"signal {number} ends it with status 0")
+            self.checks.equal(len(watch.lines["err"]), 1, "without a word")
+
+    def test_reader_leaves(self):
+        for moment in ("between changes", "at a change"):
+            ours, theirs = os.pipe()
+            watch = self.watch("--json", stdout=theirs)
+            os.close(theirs)
+            if moment == "at a change":
+                self.say(PROBE)
+                self.checks.that(os.read(ours, 100000).endswith(b"\n"), "a line at once")
+            os.close(ours)
+            self.say(PROBE)
+            self.checks.equal(watch.wait(), 0, f"the reader leaves {moment}")
+            self.checks.equal(len(watch.lines["err"]), 1, "without a word")
+
+    def test_reader_stands_still(self):
+        """A full pipe holds up the stream, not signals; and lines stay whole while it is slow."""
+        ours, theirs = os.pipe()
+        stuck = self.watch("--json", stdout=theirs)
+        os.close(theirs)
+        other = self.watch("--json", "--filter", "last == true", "--count", "1")
+        for number in range(200):
+            self.say(dict(PROBE, data={"n": number, "text": "x" * 10000}))
+        self.say(dict(PROBE, data={"last": True}))
+        self.checks.equal(other.wait(), 0, "another gets its changes meanwhile")
+        text = bytearray()
+        while text.count(b"\n") < 100:
+            text += os.read(ours, 65536)
+        numbers = [json.loads(line)["document"]["n"] for line in text.split(b"\n")[:100]]
+        self.checks.equal(numbers, list(range(100)), "whole lines, in order")
+        self.checks.equal(stuck.child.poll(), None, "it waits for its reader")
+        self.checks.equal(stuck.stop(), 0, "SIGTERM while nobody reads")
+        os.close(ours)
+
+    def test_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            watch = self.watch(stdout=full)
+        self.say(PROBE)
+        self.checks.equal(watch.wait(), 1, "a full disk")
+        self.checks.that("No space left" in watch.lines["err"][-1], "the reason", watch.tail())
+
+    def run(self):
+        self.server, self.address = peers.serve("--source", "ndjson:-")
+        for name in sorted(name for name in dir(self) if name.startswith("test_")):
+            with self.checks.section(name):
+                getattr(self, name)()
+        self.checks.equal(self.server.stop(), 0, "the Streamer")
+        return self.checks.finish()
+
+
+if __name__ == "__main__":
+    peers.run(lambda: Watch().run())

@@ -1,0 +1,242 @@
+/*
+ * Fuzzes the messages of both protocols. The first byte says which one; the rest is the message.
+ * What parses is encoded and parsed again, and must be the same.
+ */
+#include "fuzz.h"
+#include "fuzz_value.h"
+#include "wire.h"
+
+static const struct wire_limits limits = {
+	.filters_max = 16, .filter_list_max = 64, .filter_depth_max = 8};
+
+#define check_same(a, b, member) check(bytes_equal((a)->member, (b)->member))
+
+/* ---- gateways' messages ---------------------------------------------------------------------- */
+
+static void check_same_filter(const struct model_filter *a, const struct model_filter *b)
+{
+	check_same(a, b, field);
+	check_same(a, b, op);
+	check(!a->value == !b->value);
+	check(!a->value || fuzz_same_value(a->value, b->value));
+}
+
+static void check_same_gateway_message(
+	const struct wire_gateway_message *a, const struct wire_gateway_message *b)
+{
+	check(a->kind == b->kind);
+	check_same(a, b, subscription.id);
+	check_same(a, b, subscription.database);
+	check_same(a, b, subscription.collection);
+	check(a->subscription.filters_count == b->subscription.filters_count);
+	for (size_t i = 0; i < a->subscription.filters_count; i++) {
+		check_same_filter(&a->subscription.filters[i], &b->subscription.filters[i]);
+	}
+	check_same(a, b, unsubscribe_id);
+	check_same(a, b, gateway_id);
+	check(a->heartbeat_timestamp_ms == b->heartbeat_timestamp_ms);
+}
+
+static enum err encode_gateway_message(
+	struct buffer *buffer, const struct wire_gateway_message *message)
+{
+	switch (message->kind) {
+	case WIRE_GATEWAY_SUBSCRIBE:
+		return wire_subscribe_encode(buffer, &message->subscription);
+	case WIRE_GATEWAY_UNSUBSCRIBE:
+		return wire_unsubscribe_encode(buffer, message->unsubscribe_id);
+	case WIRE_GATEWAY_HEARTBEAT:
+		return wire_heartbeat_encode(
+			buffer, message->gateway_id, message->heartbeat_timestamp_ms);
+	case WIRE_GATEWAY_NOTHING:
+		break;
+	}
+	return OK;
+}
+
+static void fuzz_gateway_message(struct bytes bytes, struct arena *arena, struct buffer *encoded)
+{
+	struct wire_gateway_message first;
+	struct wire_gateway_message second;
+	struct err_info refusal;
+	if (wire_gateway_message_parse(bytes, &limits, arena, &first, &refusal)) {
+		return;
+	}
+	check(refusal.code == OK || first.kind == WIRE_GATEWAY_SUBSCRIBE);
+	check(refusal.code == OK || first.subscription.filters_count == 0);
+	check(encode_gateway_message(encoded, &first) == OK);
+	check(wire_gateway_message_parse(
+		      buffer_bytes(encoded), &limits, arena, &second, &refusal) == OK);
+	check(refusal.code == OK);
+	check_same_gateway_message(&first, &second);
+}
+
+/* ---- our messages ---------------------------------------------------------------------------- */
+
+static void check_same_delivery(const struct model_delivery *a, const struct model_delivery *b)
+{
+	check_same(a, b, event_id);
+	check_same(a, b, database);
+	check_same(a, b, collection);
+	check_same(a, b, document_id);
+	check(a->operation == b->operation);
+	check(a->timestamp_ms == b->timestamp_ms);
+	check(a->received_us == b->received_us);
+}
+
+/* Only an event can be encoded: one that brings about the same delivery, its document apart. */
+static void fuzz_delivery(struct bytes bytes, struct arena *arena, struct buffer *encoded)
+{
+	struct model_delivery first;
+	struct model_delivery second;
+	struct wire_document_head head;
+	struct event *event;
+	if (wire_delivery_parse(bytes, &first)) {
+		return;
+	}
+	check(buffer_append_text(encoded, "{\"data\":{\"id\":") == OK);
+	check(json_print_string(encoded, first.document_id) == OK);
+	check(buffer_append_text(encoded, "}}") == OK);
+	const struct model_change change = {.event_id = first.event_id,
+		.database = first.database,
+		.full_document = buffer_bytes(encoded),
+		.timestamp_ms = first.timestamp_ms};
+	const struct wire_event_options options = {
+		.json_depth_max = 4, .read = true, .received_us = first.received_us};
+	check(wire_document_head_scan(change.full_document, arena, &head) == OK);
+	head.collection = first.collection;
+	check(wire_event_make(&change, first.operation, &head, &options, NULL, &event) == OK);
+	check(!event->is_refused);
+	check(wire_delivery_parse(event->encoded, &second) == OK);
+	check_same_delivery(&first, &second);
+	event_unref(event);
+}
+
+static enum err encode_streamer_message(
+	struct buffer *buffer, const struct wire_streamer_message *message)
+{
+	size_t size = wire_delivery_size(message->run.size, message->event.size);
+	switch (message->kind) {
+	case WIRE_STREAMER_DELIVERY:
+		check(buffer_reserve(buffer, size) == OK);
+		wire_delivery_write(message->run, message->event, buffer->data);
+		buffer->size = size;
+		return OK;
+	case WIRE_STREAMER_HEARTBEAT_ACK:
+		return wire_heartbeat_ack_encode(buffer, message->heartbeat_timestamp_ms);
+	case WIRE_STREAMER_ANSWER:
+		return wire_answer_encode(buffer, &message->answer);
+	case WIRE_STREAMER_NOTHING:
+		break;
+	}
+	return OK;
+}
+
+static void check_same_streamer_message(
+	const struct wire_streamer_message *a, const struct wire_streamer_message *b)
+{
+	check(a->kind == b->kind);
+	check_same(a, b, run);
+	check_same(a, b, event);
+	check(a->heartbeat_timestamp_ms == b->heartbeat_timestamp_ms);
+	check_same(a, b, answer.id);
+	check_same(a, b, answer.text);
+	check_same(a, b, answer.hint);
+	check(a->answer.refusal == b->answer.refusal);
+	check(a->answer.filter == b->answer.filter);
+}
+
+static void walk_run(struct bytes run)
+{
+	struct bytes id;
+	size_t size = 0;
+	size_t whole = run.size;
+	while (wire_id_next(&run, &id)) {
+		check(bytes_are_utf8(id));
+		size += wire_id_size(id);
+	}
+	check(size == whole);
+}
+
+static void fuzz_streamer_message(struct bytes bytes, struct arena *arena, struct buffer *encoded)
+{
+	struct wire_streamer_message first;
+	struct wire_streamer_message second;
+	if (wire_streamer_message_parse(bytes, arena, &first)) {
+		return;
+	}
+	walk_run(first.run);
+	check(encode_streamer_message(encoded, &first) == OK);
+	check(wire_streamer_message_parse(buffer_bytes(encoded), arena, &second) == OK);
+	check_same_streamer_message(&first, &second);
+	struct buffer document = {0};
+	fuzz_delivery(first.event, arena, &document);
+	buffer_fini(&document);
+}
+
+/* ---- the source's side ----------------------------------------------------------------------- */
+
+static void check_same_change(const struct model_change *a, const struct model_change *b)
+{
+	check_same(a, b, event_id);
+	check_same(a, b, database);
+	check_same(a, b, store_collection);
+	check_same(a, b, store_id);
+	check(a->kind == b->kind);
+	check_same(a, b, full_document);
+	check_same(a, b, update);
+	check(a->cluster_seconds == b->cluster_seconds);
+	check(a->cluster_increment == b->cluster_increment);
+	check(a->timestamp_ms == b->timestamp_ms);
+	check(a->transaction == b->transaction);
+	check_same(a, b, backend);
+}
+
+static void fuzz_source_message(struct bytes bytes, struct arena *arena, struct buffer *encoded)
+{
+	struct model_source_message first;
+	struct model_source_message second;
+	(void)arena;
+	if (wire_source_message_parse(bytes, &first)) {
+		return;
+	}
+	check(wire_source_message_encode(encoded, &first) == OK);
+	check(wire_source_message_parse(buffer_bytes(encoded), &second) == OK);
+	check(first.has_change == second.has_change);
+	check_same_change(&first.change, &second.change);
+	check_same(&first, &second, marker);
+}
+
+static void fuzz_puller_request(struct bytes bytes, struct arena *arena, struct buffer *encoded)
+{
+	struct wire_puller_request first;
+	struct wire_puller_request second;
+	(void)arena;
+	if (wire_puller_request_parse(bytes, &first)) {
+		return;
+	}
+	check(wire_puller_request_encode(encoded, &first) == OK);
+	check(wire_puller_request_parse(buffer_bytes(encoded), &second) == OK);
+	check_same(&first, &second, consumer_id);
+	check_same(&first, &second, after);
+	check(first.coalesce == second.coalesce);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static void (*const messages[])(struct bytes, struct arena *, struct buffer *) = {
+		fuzz_gateway_message,
+		fuzz_streamer_message,
+		fuzz_delivery,
+		fuzz_source_message,
+		fuzz_puller_request,
+	};
+	if (size > 0 && data[0] < sizeof(messages) / sizeof(messages[0])) {
+		struct arena arena = {0};
+		struct buffer encoded = {0};
+		messages[data[0]](fuzz_text(data + 1, size - 1), &arena, &encoded);
+		buffer_fini(&encoded);
+		arena_fini(&arena);
+	}
+	return 0;
+}
