@@ -273,6 +273,7 @@ static size_t conjuncts_of(
  */
 struct identity_key {
 	struct bytes database;
+	struct bytes collection; /* paths of two may be one: c/r and u1, c and r/u1; empty: any */
 	const struct event_identity *identity;
 };
 
@@ -281,7 +282,9 @@ static bool identity_is(const void *item, const void *key)
 	const struct match_bucket *bucket = item;
 	const struct identity_key *wanted = key;
 	return memcmp(bucket->identity.bytes, wanted->identity->bytes, EVENT_IDENTITY_SIZE) == 0 &&
-		bytes_equal(bucket->path->collection->database, wanted->database);
+		bytes_equal(bucket->path->collection->database, wanted->database) &&
+		(wanted->collection.size == 0 ||
+			bytes_equal(bucket->path->collection->name, wanted->collection));
 }
 
 static uint64_t identity_hash(const struct match_index *index, const struct identity_key *key)
@@ -290,10 +293,11 @@ static uint64_t identity_hash(const struct match_index *index, const struct iden
 	return bytes_hash(identity, bytes_hash(key->database, index->seed));
 }
 
-static struct match_bucket *find_identity(const struct match_index *index, struct bytes database,
-	const struct event_identity *identity)
+static struct match_bucket *find_identity(
+	const struct match_index *index, const struct event *event)
 {
-	const struct identity_key key = {database, identity};
+	const struct identity_key key = {
+		event->change.database, event->collection, &event->identity};
 	return map_find(&index->identities, identity_hash(index, &key), &key, identity_is);
 }
 
@@ -305,17 +309,17 @@ static enum err add_identity(
 	if (!event_identity_of(collection->name, value_text(id), &bucket->identity)) {
 		return OK;
 	}
-	const struct identity_key key = {collection->database, &bucket->identity};
+	const struct identity_key key = {collection->database, collection->name, &bucket->identity};
 	bucket->identity_hash = identity_hash(index, &key);
 	enum err err = map_insert(&index->identities, bucket->identity_hash, bucket);
 	bucket->has_identity = err == OK;
 	return err;
 }
 
-const struct match_query *match_index_identify(const struct match_index *index,
-	struct bytes database, const struct event_identity *identity, struct bytes *ret_id)
+const struct match_query *match_index_identify(
+	const struct match_index *index, const struct event *event, struct bytes *ret_id)
 {
-	const struct match_bucket *bucket = find_identity(index, database, identity);
+	const struct match_bucket *bucket = find_identity(index, event);
 	if (!bucket) {
 		return NULL;
 	}
@@ -525,9 +529,8 @@ static const struct match_bucket *find_by_id(
 		return find_bucket(index, path, &id);
 	}
 	const struct event *event = look->event;
-	const struct match_bucket *bucket = event->has_identity
-		? find_identity(index, path->collection->database, &event->identity)
-		: NULL;
+	const struct match_bucket *bucket =
+		event->has_identity ? find_identity(index, event) : NULL;
 	return bucket && bucket->path == path ? bucket : NULL;
 }
 

@@ -171,8 +171,7 @@ bool match_identify(const struct match *match, const struct event *event,
 	if (!event->id_is_unknown || !event->has_identity) {
 		return false;
 	}
-	const struct match_query *query = match_index_identify(
-		&match->index, event->change.database, &event->identity, ret_id);
+	const struct match_query *query = match_index_identify(&match->index, event, ret_id);
 	if (query) {
 		*ret_collection = match_collection_name(query->collection);
 	}

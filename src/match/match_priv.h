@@ -62,9 +62,9 @@ enum err match_index_file(struct match_index *index, struct bytes database, stru
 	struct match_query *query) MUST_CHECK;
 void match_index_unfile(struct match_index *index, struct match_query *query);
 
-/* What a document-id query in the database has in mind; NULL: there is none of this identity. */
-const struct match_query *match_index_identify(const struct match_index *index,
-	struct bytes database, const struct event_identity *identity, struct bytes *ret_id);
+/* A document-id query for just this document, by its identity; NULL: there is none. */
+const struct match_query *match_index_identify(
+	const struct match_index *index, const struct event *event, struct bytes *ret_id);
 
 /* Whose queries may hold for an event; `event` is what the input was made of. */
 struct match_look {
