@@ -130,7 +130,14 @@ static void end_with(struct stream *stream, enum end_state state, enum err why, 
 		memcpy(stream->end_text, text, size);
 	}
 	atomic_store_explicit(&stream->end, state, memory_order_release);
-	wake_consumer(stream);
+	if (state == END_NOW) {
+		/* The consumer may not be waiting for the stream but for whoever takes its items.
+		 */
+		atomic_store_explicit(&stream->waits, false, memory_order_release);
+		stream->wake(stream->wake_ctx);
+	} else {
+		wake_consumer(stream);
+	}
 }
 
 void stream_end(struct stream *stream, enum err why, const char *text)

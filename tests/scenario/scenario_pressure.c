@@ -45,11 +45,11 @@ static void test_a_full_ring_holds_the_puller(void **state)
 	assert_int_equal(worker_routed(world->workers[1].worker), 100);
 	assert_int_equal(world_marker(world), 100);
 	assert_int_equal(ingest_state(world->ingest), INGEST_HELD);
-	uint64_t sent = world->source.call.next;
+	uint64_t sent = world->source.call->next;
 	assert_in_range(sent, 117, 10000); /* its window is full: the Puller has to wait */
 
 	world_run(world, 300 * SECOND);
-	assert_int_equal(world->source.call.next, sent);
+	assert_int_equal(world->source.call->next, sent);
 	assert_int_equal(world->sequence, 116);
 	assert_int_equal(ingest_state(world->ingest), INGEST_HELD);
 

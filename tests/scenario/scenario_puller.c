@@ -60,7 +60,8 @@ static void cut_while_a_worker_lags(size_t workers)
 		assert_true(marker < world->sequence);
 		source_cut(world);
 		world_run(world, 40 * SECOND);
-		assert_int_equal(world->source.resumed_at, marker);
+		/* before anything is routed it goes on behind the first, which the rings have */
+		assert_int_equal(world->source.resumed_at, marker > 0 ? marker : 1);
 		sim_stall(world->workers[workers - 1].loop, false);
 		world_settle(world);
 	}

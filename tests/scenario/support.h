@@ -42,8 +42,8 @@ struct source_fact source_fact(uint64_t number);
 
 struct source_call {
 	struct source *source;
-	struct grpc_call *call; /* NULL: over */
-	uint64_t next;          /* number of the change to be sent next */
+	struct grpc_call *call;
+	uint64_t next; /* number of the change to be sent next */
 	bool asked;
 };
 
@@ -52,7 +52,7 @@ struct source {
 	struct loop *loop;
 	struct loop_listener *listener;
 	struct grpc_server_conn *conn; /* the newest */
-	struct source_call call;       /* of it */
+	struct source_call *call;      /* the newest; NULL: none is open */
 	unsigned conns_open, calls;
 	uint64_t count;      /* changes that have happened */
 	size_t pad;          /* bytes that a document is the larger by */
