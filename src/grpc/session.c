@@ -187,7 +187,7 @@ void grpc_session_count_reset(struct grpc_session *session)
 		session->resets_full_us = session->now_us;
 	}
 	session->resets_full_us += cost_us;
-	if (session->resets_full_us - session->now_us > RESETS_BURST_SECONDS * 1000000) {
+	if (session->resets_full_us - session->now_us > INT64_C(1000000) * RESETS_BURST_SECONDS) {
 		grpc_session_give_up(session, METRIC_grpc_floods,
 			"too many streams are reset, resets_per_second=%" PRIu32 ", %u times that "
 			"at once",

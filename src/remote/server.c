@@ -57,7 +57,7 @@ static bool may_log(struct connection *connection)
 	if (connection->log_full_us < now_us) {
 		connection->log_full_us = now_us;
 	}
-	if (connection->log_full_us - now_us > (LOG_LINES_MAX - 1) * LOG_LINE_US) {
+	if (connection->log_full_us - now_us > (int64_t)(LOG_LINES_MAX - 1) * LOG_LINE_US) {
 		connection->unlogged++;
 		return false;
 	}

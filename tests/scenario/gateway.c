@@ -111,9 +111,11 @@ static void note_delivery(struct gateway *gateway, const struct wire_streamer_me
 	struct model_delivery delivery;
 	assert_int_equal(wire_delivery_parse(message->event, &delivery), OK);
 	char event_id[64];
-	unsigned long long number = 0;
 	(void)snprintf(event_id, sizeof(event_id), "%.*s", BYTES_FORMAT(delivery.event_id));
-	assert_int_equal(sscanf(event_id, "1000-%llu-aa", &number), 1);
+	assert_memory_equal(event_id, "1000-", 5);
+	char *end = NULL;
+	unsigned long long number = strtoull(event_id + 5, &end, 10);
+	assert_string_equal(end, "-aa");
 	assert_true(delivery.document.size > 0);
 	if (gateway->records_count == gateway->records_capacity) {
 		gateway->records_capacity = gateway->records_capacity * 2 + 64;

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -283,7 +284,7 @@ static void test_many_ids_of_one_stream(void **state)
 	assert_int_equal(item.ids_count, COUNT);
 	struct bytes found;
 	while (wire_id_next(&item.run, &found)) {
-		int k = atoi(found.data);
+		size_t k = strtoul(found.data, NULL, 10);
 		assert_false(seen[k]);
 		seen[k] = true;
 	}
@@ -303,7 +304,7 @@ static void test_a_slow_stream_ends_alone(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		subscribe(&bench, i, "all", "users", NULL, NULL);
 	}
-	for (uint64_t sequence = 1; sequence <= 5 * MATCH_BATCH_MAX;) {
+	for (uint64_t sequence = 1; sequence <= UINT64_C(5) * MATCH_BATCH_MAX;) {
 		struct event *events[MATCH_BATCH_MAX];
 		for (size_t e = 0; e < MATCH_BATCH_MAX; e++) {
 			events[e] = user(sequence++, 1, 1);
@@ -316,7 +317,7 @@ static void test_a_slow_stream_ends_alone(void **state)
 	assert_int_equal(bench.streams[0].told, 0);
 	assert_int_equal(bench.streams[1].told, 1);
 	assert_int_equal(bench.streams[1].why, ERR_LIMIT);
-	for (uint64_t sequence = 1; sequence <= 5 * MATCH_BATCH_MAX; sequence++) {
+	for (uint64_t sequence = 1; sequence <= UINT64_C(5) * MATCH_BATCH_MAX; sequence++) {
 		check_delivery(&bench, 0, sequence, "all");
 		check_delivery(&bench, 2, sequence, "all");
 	}
