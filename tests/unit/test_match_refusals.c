@@ -137,7 +137,8 @@ static void test_refused_long_operator(void **state)
 	struct match *match = new_match(NULL, NULL);
 	char op[1000];
 	memset(op, 'x', sizeof(op));
-	memcpy(op + 63, "\xC3\xA9", 2);
+	op[63] = "\xC3"[0];
+	op[64] = "\xA9"[0];
 	const struct value one = value_int(1);
 	const struct model_filter filter = {bytes_of("a"), {op, sizeof(op)}, &one};
 	const struct model_subscription subscription = {.filters = &filter, .filters_count = 1};
