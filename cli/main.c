@@ -83,5 +83,8 @@ int main(int count, char **arguments)
 		(void)printf("streamer %s\n", streamer_version());
 		return finish();
 	}
-	return name[0] == '-' ? refuse_option(name) : refuse_command(name);
+	if (name[0] == '-') {
+		return refuse_option(name);
+	}
+	return refuse_command(name);
 }

@@ -137,6 +137,7 @@ static size_t measure(struct streamer_bytes text, int *ret_columns)
 {
 	mbstate_t state = {0};
 	wchar_t point = 0;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the state is ours */
 	size_t size = mbrtowc(&point, text.data, text.size, &state);
 	if (size == 0 || size > text.size) {
 		*ret_columns = -1;

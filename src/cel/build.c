@@ -176,6 +176,7 @@ enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_f
 
 /* ---- joins ---- */
 
+/* NOLINTNEXTLINE(misc-no-recursion): once, to join one child */
 static enum err join_nothing(
 	struct arena *arena, enum cel_kind kind, const struct cel_node **ret_node)
 {
@@ -191,6 +192,7 @@ static enum err join_nothing(
 	return OK;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): once, for no children */
 enum err cel_join(struct arena *arena, enum cel_kind kind, const struct cel_node *const *children,
 	size_t count, const struct cel_node **ret_node)
 {

@@ -132,7 +132,7 @@ static int digit_of(char character)
 bool event_identity_parse(
 	struct bytes store_id, struct bytes *ret_database, struct event_identity *ret_identity)
 {
-	const size_t digits = 2 * EVENT_IDENTITY_SIZE;
+	const size_t digits = (size_t)2 * EVENT_IDENTITY_SIZE;
 	if (store_id.size < digits + 1 || store_id.data[store_id.size - digits - 1] != ':') {
 		return false;
 	}

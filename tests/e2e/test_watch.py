@@ -33,7 +33,7 @@ class Terminal:
         kept = {name: text for name, text in os.environ.items() if name != "NO_COLOR"}
         subprocess.run(["stty", "cols", str(columns), "-opost"], stdin=theirs, check=True)
         self.process = Process(command(address, *options), stdout=theirs,
-                               env=dict(kept, TERM="xterm", TZ="UTC", **environment))
+                               env={**kept, "TERM": "xterm", "TZ": "UTC", **environment})
         os.close(theirs)
         self.text = b""
         self.process.wait_line(SUBSCRIBED)
@@ -88,9 +88,9 @@ class Watch:
                          "no control character of a document reaches the terminal", line)
         plain = re.sub(r"\x1b\[\d*m", "", line)
         self.checks.equal(len(plain), 40 - 3, "wide characters take two columns")
-        self.say({"op": "delete", "database": "default", "collection": "users", "id": "gone"})
+        self.say({"op": "delete", "database": "default", "collection": "users", "id": "u1"})
         line = terminal.line()
-        self.checks.that(re.search(r"\x1b\[31mDELETE\x1b\[0m users/\x1b\[1mgone\x1b\[0m $", line),
+        self.checks.that(re.search(r"\x1b\[31mDELETE\x1b\[0m users/\x1b\[1mu1\x1b\[0m ", line),
                          "a delete", line)
         terminal.close()
         self.checks.equal(terminal.process.wait(), 0, "a terminal that goes away")
@@ -128,8 +128,9 @@ class Watch:
         self.checks.equal(watch.wait(), 0, "--count")
         first, second = (json.loads(line) for line in watch.lines["out"])
         self.checks.equal((first["document_id"], first["document"]["s"]), (name, name), "escapes")
-        self.checks.equal((second["operation"], second["document_id"], second["document"]),
-                          ("DELETE", name, None), "a delete has no document")
+        self.checks.equal((second["operation"], second["document_id"],
+                           second["document"]["deleted"], "s" in second["document"]),
+                          ("DELETE", name, True, False), "a delete has what a tombstone has")
 
     def test_id_and_filters(self):
         name = 'q"\\'

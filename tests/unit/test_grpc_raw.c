@@ -50,8 +50,9 @@ static void raw_server_free(struct raw_server *server)
 
 static void expect(const char *lines, const char *part)
 {
-	if (!strstr(lines, part)) {
-		print_error("no \"%s\" in:\n%s", part, lines);
+	const char *seen = lines ? lines : "";
+	if (!strstr(seen, part)) {
+		print_error("no \"%s\" in:\n%s", part, seen);
 		fail();
 	}
 }
