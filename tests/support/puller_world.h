@@ -175,9 +175,11 @@ static inline void note(
 		reader->heartbeats++;
 	}
 	got.at_us = sim_now_us(reader->world->sim);
-	got.marker =
-		strndup(message->marker.data ? message->marker.data : "", message->marker.size);
+	got.marker = calloc(1, message->marker.size + 1);
 	assert_non_null(got.marker);
+	if (message->marker.size > 0) {
+		memcpy(got.marker, message->marker.data, message->marker.size);
+	}
 	if (reader->count == reader->capacity) {
 		reader->capacity = reader->capacity ? reader->capacity * 2 : 64;
 		reader->got = realloc(reader->got, reader->capacity * sizeof got);
