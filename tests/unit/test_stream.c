@@ -261,6 +261,24 @@ static void test_end_goes_ahead_of_all(void **state)
 	bench_close(&bench);
 }
 
+/* The consumer has looked, and waits for room to take what it saw: an end must reach it all the
+ * same. */
+static void test_end_wakes_who_waits_for_room(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench, &wide);
+	assert_int_equal(push_new(bench.stream, 1, 10, 0), OK);
+	(void)peek(bench.stream);
+	unsigned wakes = bench.wakes;
+	assert_int_equal(push_new(bench.stream, 2, 10, 0), OK);
+	assert_int_equal(bench.wakes, wakes); /* there is something to take as it is */
+	stream_end(bench.stream, ERR_LIMIT, "too slow");
+	assert_int_equal(bench.wakes, wakes + 1);
+	check_end(bench.stream, ERR_LIMIT, "too slow");
+	bench_close(&bench);
+}
+
 static void test_finish_comes_behind_all(void **state)
 {
 	(void)state;
@@ -677,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_answers_go_ahead),
 		cmocka_unit_test(test_wakes),
 		cmocka_unit_test(test_end_goes_ahead_of_all),
+		cmocka_unit_test(test_end_wakes_who_waits_for_room),
 		cmocka_unit_test(test_finish_comes_behind_all),
 		cmocka_unit_test(test_end_while_finishing),
 		cmocka_unit_test(test_long_reason),
