@@ -109,19 +109,6 @@ static void put_document(struct screen *screen, const struct streamer_item *item
 	}
 }
 
-static const char *operation_name(enum streamer_operation operation)
-{
-	switch (operation) {
-	case STREAMER_INSERT:
-		return "INSERT";
-	case STREAMER_UPDATE:
-		return "UPDATE";
-	case STREAMER_DELETE:
-		return "DELETE";
-	}
-	return "?";
-}
-
 static const char *operation_color(enum streamer_operation operation)
 {
 	if (operation == STREAMER_INSERT) {
@@ -136,7 +123,7 @@ void screen_delivery(
 	(void)printf("  %s%-10s%s  %s%s%s  %s%5" PRId64 " µs%s  ",
 		color(screen, watcher_colors[watcher]), app_watchers[watcher].name,
 		color(screen, PLAIN), color(screen, operation_color(item->operation)),
-		operation_name(item->operation), color(screen, PLAIN), color(screen, DIM),
+		streamer_operation_name(item->operation), color(screen, PLAIN), color(screen, DIM),
 		latency_ns / 1000, color(screen, PLAIN));
 	put_text((struct bytes){item->document_id.data, item->document_id.size});
 	(void)fputs("  ", stdout);

@@ -48,19 +48,6 @@ void watch_output_fini(struct watch_output *output)
 	free(output->text);
 }
 
-static const char *operation_name(enum streamer_operation operation)
-{
-	switch (operation) {
-	case STREAMER_INSERT:
-		return "INSERT";
-	case STREAMER_UPDATE:
-		return "UPDATE";
-	case STREAMER_DELETE:
-		return "DELETE";
-	}
-	return "OTHER";
-}
-
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 void watch_put_json(FILE *to, struct streamer_bytes text)
@@ -106,8 +93,8 @@ static void put_object(FILE *to, const struct streamer_item *delivery)
 	put_member(to, "database", delivery->database);
 	put_member(to, "collection", delivery->collection);
 	put_member(to, "document_id", delivery->document_id);
-	(void)fprintf(
-		to, "\"operation\":\"%s\",\"document\":", operation_name(delivery->operation));
+	(void)fprintf(to,
+		"\"operation\":\"%s\",\"document\":", streamer_operation_name(delivery->operation));
 	put_document(to, delivery->document);
 	(void)fprintf(to, ",\"timestamp\":%lld,\"subscription_ids\":[",
 		(long long)delivery->timestamp_ms);
@@ -220,7 +207,7 @@ static void put_row(struct watch_output *output, const struct streamer_item *del
 	put_time(output, delivery->timestamp_ms);
 	put_color(output, PLAIN);
 	put_color(output, operation_color(delivery->operation));
-	put_word(output, operation_name(delivery->operation));
+	put_word(output, streamer_operation_name(delivery->operation));
 	put_color(output, PLAIN);
 	put_word(output, " ");
 	put_text(output, delivery->collection);

@@ -201,6 +201,8 @@ enum streamer_err streamer_subscribe(struct streamer_stream *stream,
 enum streamer_err streamer_unsubscribe(struct streamer_stream *stream, const char *id);
 
 enum streamer_operation { STREAMER_INSERT = 1, STREAMER_UPDATE = 2, STREAMER_DELETE = 4 };
+/* "INSERT", "UPDATE", "DELETE"; "OTHER" for what a newer Streamer may send. Static text. */
+const char *streamer_operation_name(enum streamer_operation operation);
 
 enum streamer_item_kind {
 	STREAMER_DELIVERY = 1,

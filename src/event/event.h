@@ -25,8 +25,7 @@ struct event_identity {
 };
 bool event_identity_of(
 	struct bytes collection, struct bytes id, struct event_identity *ret_identity);
-/* Out of the store's id, "<database>:<32 hexadecimal digits>"; the database is what stands before.
- */
+/* Out of the store's id, "<database>:<32 hexadecimal digits>". */
 bool event_identity_parse(
 	struct bytes store_id, struct bytes *ret_database, struct event_identity *ret_identity);
 

@@ -198,6 +198,12 @@ enum streamer_err streamer_unsubscribe(struct streamer_stream *stream, const cha
 
 /* ---- items ----------------------------------------------------------------------------------- */
 
+const char *streamer_operation_name(enum streamer_operation operation)
+{
+	const char *name = model_operation_name((enum model_operation)operation);
+	return *name ? name : "OTHER";
+}
+
 static struct streamer_bytes view(struct bytes bytes)
 {
 	return (struct streamer_bytes){bytes.data, bytes.size};

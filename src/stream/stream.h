@@ -48,9 +48,8 @@ struct stream_item {
 
 /*
  * `wake` is called by the producer when something was queued and the consumer may be waiting, and
- * when the stream is ended ahead of what is queued. On
- * the producer's thread; it must be cheap and must not call the stream. The stream starts with two
- * holders.
+ * when the stream is ended ahead of what is queued. On the producer's thread; it must be cheap and
+ * must not call the stream. The stream starts with two holders.
  */
 typedef void (*stream_wake_fn)(void *ctx);
 enum err stream_new(const struct stream_limits *limits, struct metrics *metrics,

@@ -513,6 +513,10 @@ static void test_options_list(void **state)
 	}
 	assert_true(count > 10);
 	assert_string_equal(streamer_err_text(STREAMER_OK), "ok");
+	assert_string_equal(streamer_operation_name(STREAMER_INSERT), "INSERT");
+	assert_string_equal(streamer_operation_name(STREAMER_UPDATE), "UPDATE");
+	assert_string_equal(streamer_operation_name(STREAMER_DELETE), "DELETE");
+	assert_string_equal(streamer_operation_name((enum streamer_operation)0), "OTHER");
 	assert_non_null(strchr(streamer_version(), '.'));
 }
 
