@@ -45,11 +45,11 @@ static const struct streamer_filter order_filters[] = {{"_id", "==", "\"order-00
 
 const struct app_watcher app_watchers[APP_WATCHERS] = {
 	{WATCHED_ROOM, "messages: room == \"" WATCHED_ROOM "\" && kind == \"text\"",
-		{"kitchen-texts", "default", "messages", room_filters, 2}},
+		{"kitchen-texts", "default", "messages", room_filters, 2, NULL}},
 	{"shipping", "orders: state == \"shipped\" && total > 900",
-		{"big-shipped", "default", "orders", shipped_filters, 2}},
+		{"big-shipped", "default", "orders", shipped_filters, 2, NULL}},
 	{"order-0007", "orders: _id == \"order-0007\"",
-		{"one-order", "default", "orders", order_filters, 1}},
+		{"one-order", "default", "orders", order_filters, 1, NULL}},
 };
 enum { WATCHER_ROOM, WATCHER_SHIPPED, WATCHER_ORDER };
 

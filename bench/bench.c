@@ -34,7 +34,7 @@ static const char help[] =
 	"  --runs N         rounds, in each of which everything is measured once (default 5)\n"
 	"  --events N       changes of a run (default 200000)\n"
 	"  --rate N         changes a second where latency is measured (default 2000)\n"
-	"  --only NAME      path, latency or engine\n"
+	"  --only NAME      path, latency, stalled or engine\n"
 	"  --streamer PATH  the program to measure (default: streamer beside this one)\n"
 	"  --against PATH   another version of it: both are measured in turn, and compared\n"
 	"  --help\n"
@@ -61,16 +61,21 @@ struct path_case {
 	uint32_t gateways;
 	uint32_t share; /* of the events: those with more deliveries take longer */
 	bool is_paced;
+	uint32_t stalled; /* gateways that do not read */
 };
 
-#define CASES_PATH 4
+/* Cases from here on: */
+#define CASES_LATENCY 4
+#define CASES_STALLED 6
 static const struct path_case cases[] = {
-	{"no deliveries", WORKLOAD_NOBODY, 1, 1, false},
-	{"1 gateway", WORKLOAD_ONE, 1, 1, false},
-	{"10 gateways, one gets it", WORKLOAD_ONE, 10, 1, false},
-	{"10 gateways, all get it", WORKLOAD_ALL, 10, 4, false},
-	{"latency, 1 gateway", WORKLOAD_ONE, 1, 1, true},
-	{"latency, 10 gateways, all get it", WORKLOAD_ALL, 10, 1, true},
+	{"no deliveries", WORKLOAD_NOBODY, 1, 1, false, 0},
+	{"1 gateway", WORKLOAD_ONE, 1, 1, false, 0},
+	{"10 gateways, one gets it", WORKLOAD_ONE, 10, 1, false, 0},
+	{"10 gateways, all get it", WORKLOAD_ALL, 10, 4, false, 0},
+	{"latency, 1 gateway", WORKLOAD_ONE, 1, 1, true, 0},
+	{"latency, 10 gateways, all get it", WORKLOAD_ALL, 10, 1, true, 0},
+	{"latency, 50 gateways", WORKLOAD_ALL, 50, 4, true, 0},
+	{"latency, 50 gateways, one does not read", WORKLOAD_ALL, 50, 4, true, 1},
 };
 #define CASES_COUNT (sizeof(cases) / sizeof(cases[0]))
 
@@ -102,25 +107,36 @@ static void add_throughput(const struct path_row *row, const struct workload_sha
 	add(row, "load_busy", "cores", result->load_s / result->wall_s);
 }
 
+static double p99_us(const struct path_result *result)
+{
+	return (double)histogram_quantile(&result->latency_ns, 0.99) / 1e3;
+}
+
 static void add_latency(const struct path_row *row, const struct path_result *result)
 {
 	add(row, "latency_p50", "us", (double)histogram_quantile(&result->latency_ns, 0.5) / 1e3);
-	add(row, "latency_p99", "us", (double)histogram_quantile(&result->latency_ns, 0.99) / 1e3);
+	add(row, "latency_p99", "us", p99_us(result));
 }
 
 static struct workload_shape shape_of(const struct bench *bench, const struct path_case *path)
 {
-	uint64_t events = path->is_paced ? bench->rate * 2 : bench->events / path->share;
+	uint64_t events = (path->is_paced ? bench->rate * 2 : bench->events) / path->share;
 	return (struct workload_shape){.reach = path->reach,
 		.subscriptions = SUBSCRIPTIONS,
 		.gateways = path->gateways,
+		.stalled = path->stalled,
 		.warm_up = events / WARM_UP_PART + 1,
 		.events = events};
 }
 
-/* Runs a case with one program; *ret_cpu_ns is per event. */
+/* What the cases are compared by. */
+struct case_result {
+	double cpu_ns; /* of an event */
+	double p99_us;
+};
+
 static enum err run_case(struct bench *bench, const struct path_case *path, size_t program,
-	double *ret_cpu_ns, struct err_info *info)
+	struct case_result *ret_result, struct err_info *info)
 {
 	const struct workload_shape shape = shape_of(bench, path);
 	struct path_row row = {.bench = bench, .program = program};
@@ -129,13 +145,13 @@ static enum err run_case(struct bench *bench, const struct path_case *path, size
 		"\"document_bytes\":%d",
 		shape.subscriptions, shape.gateways, workload_deliveries_per_event(&shape),
 		WORKLOAD_DOCUMENT_BYTES);
+	double rate = path->is_paced ? (double)bench->rate / path->share : 0;
 	if (path->is_paced) {
 		(void)snprintf(row.parameters + size, sizeof(row.parameters) - (size_t)size,
-			",\"events_per_second\":%llu", (unsigned long long)bench->rate);
+			",\"events_per_second\":%g,\"stalled\":%u", rate, shape.stalled);
 	}
 	struct path_result result;
-	enum err err = path_run(&shape, path->is_paced ? (double)bench->rate : 0,
-		bench->programs[program], info, &result);
+	enum err err = path_run(&shape, rate, bench->programs[program], info, &result);
 	if (err != OK) {
 		return err;
 	}
@@ -144,7 +160,8 @@ static enum err run_case(struct bench *bench, const struct path_case *path, size
 	} else {
 		add_throughput(&row, &shape, &result);
 	}
-	*ret_cpu_ns = result.streamer_s * 1e9 / (double)shape.events;
+	*ret_result = (struct case_result){.cpu_ns = result.streamer_s * 1e9 / (double)shape.events,
+		.p99_us = p99_us(&result)};
 	return OK;
 }
 
@@ -158,26 +175,47 @@ static void add_further_delivery(struct bench *bench, size_t program, double one
 	add(&row, "cpu_per_further_delivery", "ns", (all - one) / 9);
 }
 
-/* Cases [first, end), each with every program before the next. */
+/* What a gateway that does not read costs the 49 that do. */
+static void add_stall(struct bench *bench, size_t program, double without_us, double with_us)
+{
+	struct path_row row = {.bench = bench, .program = program};
+	(void)snprintf(row.parameters, sizeof(row.parameters),
+		"\"subscriptions\":%d,\"gateways\":50,\"stalled\":1", SUBSCRIPTIONS);
+	add(&row, "latency_p99_stall_factor", "", with_us / without_us);
+}
+
+static void compare(
+	struct bench *bench, size_t first, size_t program, const struct case_result *results)
+{
+	if (first == 0) {
+		add_further_delivery(bench, program, results[2].cpu_ns, results[3].cpu_ns);
+	} else if (first == CASES_STALLED) {
+		add_stall(bench, program, results[first].p99_us, results[first + 1].p99_us);
+	}
+}
+
+/* Cases [first, end), each with every program before the next; every other round begins at the end.
+ */
 static enum err run_cases(
 	struct bench *bench, uint64_t round, size_t first, size_t end, struct err_info *info)
 {
-	double cpu_ns[CASES_COUNT][2] = {{0}};
+	struct case_result results[2][CASES_COUNT] = {0};
 	size_t programs = bench->programs[1] ? 2 : 1;
-	for (size_t i = first; i < end; i++) {
+	for (size_t at = first; at < end; at++) {
+		size_t i = round % 2 ? first + end - 1 - at : at;
 		show_progress(bench, round, cases[i].name);
 		for (size_t turn = 0; turn < programs; turn++) {
 			size_t program =
 				(turn + (size_t)round) % programs; /* neither is always first */
 			enum err err =
-				run_case(bench, &cases[i], program, &cpu_ns[i][program], info);
+				run_case(bench, &cases[i], program, &results[program][i], info);
 			if (err != OK) {
 				return err;
 			}
 		}
 	}
-	for (size_t program = 0; first == 0 && program < programs; program++) {
-		add_further_delivery(bench, program, cpu_ns[2][program], cpu_ns[3][program]);
+	for (size_t program = 0; program < programs; program++) {
+		compare(bench, first, program, results[program]);
 	}
 	return OK;
 }
@@ -226,14 +264,28 @@ static bool wants(const struct bench *bench, const char *name)
 	return !bench->only || strcmp(bench->only, name) == 0;
 }
 
+static bool knows_measure(const char *name)
+{
+	static const char *const names[] = {"path", "latency", "stalled", "engine"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(names[i], name) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum err run_round(struct bench *bench, uint64_t round, struct err_info *info)
 {
 	enum err err = OK;
 	if (wants(bench, "path")) {
-		err = run_cases(bench, round, 0, CASES_PATH, info);
+		err = run_cases(bench, round, 0, CASES_LATENCY, info);
 	}
 	if (err == OK && wants(bench, "latency")) {
-		err = run_cases(bench, round, CASES_PATH, CASES_COUNT, info);
+		err = run_cases(bench, round, CASES_LATENCY, CASES_STALLED, info);
+	}
+	if (err == OK && wants(bench, "stalled")) {
+		err = run_cases(bench, round, CASES_STALLED, CASES_COUNT, info);
 	}
 	if (err == OK && wants(bench, "engine")) {
 		err = run_engine(bench, round, info);
@@ -274,11 +326,13 @@ static bool take_option(struct bench *bench, int option, const char *text)
 		return true;
 	case 'o':
 		bench->only = text;
-		if (wants(bench, "path") || wants(bench, "latency") || wants(bench, "engine")) {
+		if (knows_measure(text)) {
 			return true;
 		}
 		(void)fprintf(stderr,
-			"streamer-bench: --only: \"%s\" should be path, latency or engine\n", text);
+			"streamer-bench: --only: \"%s\" should be path, latency, stalled or "
+			"engine\n",
+			text);
 		return false;
 	default: /* getopt has said what is wrong */
 		(void)fputs("streamer-bench: see --help\n", stderr);

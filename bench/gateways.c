@@ -14,6 +14,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define WINDOW_BYTES (16U << 20)
+#define STALLED_WINDOW_BYTES (64U << 10) /* soon full: the rest waits in the Streamer */
+
 struct gateway {
 	struct gateways *all;
 	uint32_t number;
@@ -52,10 +55,16 @@ static void tell(struct gateways *all, enum gateways_phase phase)
 	(void)!write(all->fd, &one, sizeof(one));
 }
 
+static bool is_stalled(const struct gateway *gateway)
+{
+	return gateway->number < gateway->all->shape.stalled;
+}
+
 static void reach(struct gateway *gateway, enum gateways_phase phase)
 {
 	struct gateways *all = gateway->all;
-	if (++all->reached[phase] == all->shape.gateways && all->wrong.code == OK) {
+	uint32_t stalled = phase == GATEWAYS_SUBSCRIBED ? 0 : all->shape.stalled;
+	if (++all->reached[phase] == all->shape.gateways - stalled && all->wrong.code == OK) {
 		tell(all, phase);
 	}
 }
@@ -140,6 +149,7 @@ static void take_answer(struct gateway *gateway, const struct model_answer *answ
 			gateway->number, BYTES_FORMAT(answer->id), BYTES_FORMAT(answer->text));
 	}
 	if (++gateway->answered == workload_per_gateway(&gateway->all->shape) + 1) {
+		grpc_call_pause(gateway->call, is_stalled(gateway));
 		reach(gateway, GATEWAYS_SUBSCRIBED);
 	}
 }
@@ -270,8 +280,8 @@ static enum err open_gateway(struct gateway *gateway, const char *address)
 	static const struct grpc_client_events client_events = {.closed = on_closed};
 	static const struct grpc_call_events call_events = {
 		.message = on_message, .writable = subscribe_more, .ended = on_ended};
-	const struct grpc_options options = {
-		.message_bytes_max = 4 << 20, .window_bytes = 16U << 20};
+	const struct grpc_options options = {.message_bytes_max = 4 << 20,
+		.window_bytes = is_stalled(gateway) ? STALLED_WINDOW_BYTES : WINDOW_BYTES};
 	expect(gateway, 0);
 	enum err err = grpc_client_open(
 		gateway->all->loop, address, &options, &client_events, gateway, &gateway->client);

@@ -3,7 +3,7 @@
  * looks at every delivery and at whether it was the next one that it should get. Owns: its loop,
  * its thread, its connections. Threads: opened and closed by one thread, which waits for the
  * descriptor. Errors: with text; the first thing that is wrong ends it all. Invariant: a phase is
- * reached only when every gateway got exactly what it should, in order.
+ * reached only when every gateway got exactly what it should, in order; stalled ones are not asked.
  */
 #ifndef GATEWAYS_H
 #define GATEWAYS_H

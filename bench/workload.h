@@ -32,6 +32,7 @@ enum workload_reach {
 struct workload_shape {
 	enum workload_reach reach;
 	uint32_t subscriptions, gateways;
+	uint32_t stalled;         /* the first gateways: they subscribe, and read nothing more */
 	uint64_t warm_up, events; /* the last change included */
 };
 

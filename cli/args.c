@@ -242,8 +242,9 @@ static enum cli_status refuse_name(const struct cli_parser *parser, const struct
 		}
 	}
 	if (written[0] != '-') {
-		return cli_refuse(parser->command, "what is \"%s\"? Every argument is an option%s",
-			written, meant);
+		return cli_refuse(parser->command,
+			"what is \"%s\"? Every %sargument is an option%s", written,
+			parser->operand ? "other " : "", meant);
 	}
 	return cli_refuse(parser->command, "there is no option %s%s", written, meant);
 }
@@ -284,6 +285,11 @@ static enum cli_status take_option(
 
 static enum cli_status take_argument(const struct cli_parser *parser, struct cursor *cursor)
 {
+	const char *written = cursor->arguments[cursor->at];
+	if (parser->operand && !*parser->operand_text && strncmp(written, "--", 2) != 0) {
+		*parser->operand_text = written;
+		return CLI_DONE;
+	}
 	split(cursor);
 	const struct cli_option *option = find_option(parser, cursor->name);
 	if (option) {
@@ -328,6 +334,9 @@ bool cli_parse(
 			*ret_status = cli_refuse(parser->command, "--%s %s is missing",
 				option->name, option->argument);
 		}
+	}
+	if (*ret_status == CLI_DONE && parser->operand && !*parser->operand_text) {
+		*ret_status = cli_refuse(parser->command, "%s is missing", parser->operand);
 	}
 	return *ret_status == CLI_DONE;
 }

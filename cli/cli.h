@@ -29,6 +29,7 @@ struct cli_command {
 	enum cli_status (*run)(const struct cli_command *command, int count, char **arguments);
 };
 
+extern const struct cli_command cli_check;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_puller;
 extern const struct cli_command cli_watch;
@@ -60,6 +61,8 @@ struct cli_parser {
 	const struct cli_command *command;
 	const struct cli_option *options; /* up to one without a name */
 	struct streamer_options *limits;  /* if not NULL, every limit is an option too */
+	const char *operand;              /* "EXPR": one argument that is no option; NULL: none */
+	const char **operand_text;        /* where it goes */
 };
 
 /*

@@ -4,7 +4,8 @@
 #include <signal.h>
 #include <string.h>
 
-static const struct cli_command *const commands[] = {&cli_serve, &cli_puller, &cli_watch};
+static const struct cli_command *const commands[] = {
+	&cli_serve, &cli_puller, &cli_watch, &cli_check};
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static void print_help(FILE *to)
@@ -39,8 +40,8 @@ static enum cli_status refuse_command(const char *written)
 		return cli_refuse(NULL, "there is no command \"%s\"; did you mean %s?", written,
 			nearest.name);
 	}
-	return cli_refuse(
-		NULL, "there is no command \"%s\"; there are serve, puller and watch", written);
+	return cli_refuse(NULL,
+		"there is no command \"%s\"; there are serve, puller, watch and check", written);
 }
 
 static enum cli_status refuse_option(const char *written)

@@ -18,6 +18,7 @@ struct watch {
 	const char *collection;
 	const char *id;
 	struct cli_list conditions;
+	const char *expression;
 	bool is_json;
 	uint64_t count; /* 0: no end */
 	uint64_t shown;
@@ -148,6 +149,12 @@ static bool take_item(
 			CLI_BYTES(item->text), item->hint.size > 0 ? "; " : "",
 			CLI_BYTES(item->hint));
 		break;
+	case STREAMER_NOTICE:
+		cli_say(watch->command, "the expression %.*s", CLI_BYTES(item->text));
+		return true;
+	case STREAMER_GAP:
+		cli_say(watch->command, "changes are missing here");
+		return true;
 	case STREAMER_STATE:
 		return true;
 	case STREAMER_END:
@@ -203,7 +210,8 @@ static enum cli_status subscribe(struct watch *watch)
 	const struct streamer_subscription subscription = {.database = watch->database,
 		.collection = watch->collection,
 		.filters = watch->filters,
-		.filters_count = watch->filters_count};
+		.filters_count = watch->filters_count,
+		.expression = watch->expression};
 	enum streamer_err err = streamer_connect(watch->streamer, &failure, &watch->stream);
 	if (err == STREAMER_OK) {
 		err = streamer_subscribe(watch->stream, &subscription, &failure, NULL);
@@ -263,6 +271,8 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 		{"id", "DOC", "only this document", .text = &watch.id},
 		{"filter", "'FIELD OP JSON'", "only documents for which all filters hold",
 			.list = &watch.conditions},
+		{"where", "EXPR", "only changes for which this CEL expression is true",
+			.text = &watch.expression},
 		{"json", NULL, "one JSON object a line", .flag = &watch.is_json},
 		{"count", "N", "end with status 0 after that many changes", .count = &watch.count},
 		{0},
@@ -285,13 +295,16 @@ const struct cli_command cli_watch = {
 		"a line: its time, operation, document and content. A filter is FIELD OP JSON: "
 		"FIELD\n"
 		"is a path such as author.name, or _id; OP is one of == != > >= < <= in contains;\n"
-		"JSON is a string in quotes, a number, true, false or, for in, a list. Ends with\n"
+		"JSON is a string in quotes, a number, true, false or, for in, a list. EXPR is an\n"
+		"expression such as age > 18 && room in ['a', 'b']; see streamer check. Ends with\n"
 		"status 0 at SIGTERM, SIGINT, --count, or when nobody reads its output; with 1 "
 		"when\n"
 		"the subscription is refused or the connection lost.\n",
 	.examples =
 		"  streamer watch --database default --collection users --filter 'age >= 18'\n"
 		"  streamer watch --database default --collection users --id u1 --json\n"
+		"  streamer watch --database default --collection users \\\n"
+		"      --where 'age >= 18 && !name.startsWith(\"test-\")'\n"
 		"  streamer watch --streamer host:50052 --database default --collection orders \\\n"
 		"      --filter 'state in [\"paid\",\"sent\"]' --filter 'total > 99.5' --count "
 		"10\n",

@@ -148,6 +148,7 @@ struct streamer_status {
 	uint64_t events;       /* taken from the source, so far */
 	uint64_t routed;       /* of those, matched and queued by every worker */
 };
+/* How it stands now. Makes the descriptor of streamer_fd unreadable. */
 void streamer_status(struct streamer *streamer, struct streamer_status *ret_status);
 
 /*
@@ -185,6 +186,9 @@ struct streamer_subscription {
 	const char *collection;
 	const struct streamer_filter *filters; /* all must hold; none: the whole collection */
 	size_t filters_count;
+	/* CEL, such as "age > 18 && room in ['a', 'b']"; must hold besides the filters. NULL: none.
+	   A Streamer that does not know expressions refuses the subscription. */
+	const char *expression;
 };
 
 #define STREAMER_ID_SIZE 37
@@ -209,6 +213,15 @@ enum streamer_item_kind {
 	STREAMER_ANSWER, /* to a subscribe */
 	STREAMER_STATE,  /* of the connection, streamer_connect only: it is there */
 	STREAMER_END,    /* the last item: why the stream has ended */
+	STREAMER_NOTICE, /* an expression keeps failing, or was stopped: it may match too little */
+	STREAMER_GAP,    /* changes are missing here: read anew what must not be missed */
+};
+
+enum streamer_gap_reason {
+	STREAMER_GAP_UNKNOWN,   /* the Streamer cannot tell what this stream has missed */
+	STREAMER_GAP_TOO_OLD,   /* it was away for longer than the Streamer remembers */
+	STREAMER_GAP_SOURCE,    /* the source of the changes has lost some */
+	STREAMER_GAP_TOO_LARGE, /* a change is larger than this stream takes */
 };
 
 /* Everything is borrowed from the stream until its next receive. */
@@ -229,8 +242,15 @@ struct streamer_item {
 	/* ANSWER */
 	struct streamer_bytes subscription_id;
 	bool accepted;
+	uint32_t filter;       /* not accepted: which filter is wrong, from 1; 0: none of them */
+	uint32_t line, column; /* not accepted: where in the expression, from 1; 0: nowhere */
 
-	/* ANSWER that is not accepted, END: for people; for a refusal also what would be right */
+	/* NOTICE: subscription_ids. GAP: */
+	enum streamer_gap_reason gap_reason;
+	uint64_t gap_events; /* how many changes; 0: not known */
+
+	/* ANSWER that is not accepted, NOTICE, END: for people; for a refusal also what would be
+	   right */
 	struct streamer_bytes text, hint;
 	enum streamer_err why; /* END */
 };

@@ -17,13 +17,21 @@ lanes=$root/build-lanes
 jobs=$(nproc)
 mkdir -p "$lanes"
 
+# The C++ compiler that goes with a C compiler.
+cxx() {
+	case $1 in
+	*clang*) echo "${1/clang/clang++}" ;;
+	*) echo "${1/gcc/g++}" ;;
+	esac
+}
+
 # build FOLDER COMPILER [MESON OPTION...]
 build() {
 	local folder=$lanes/$1 compiler=$2
 	shift 2
 	if [ ! -e "$folder/build.ninja" ]; then
 		rm -rf "$folder"
-		CC=$compiler meson setup "$folder" "$@" >"$folder.setup.log" || {
+		CC=$compiler CXX=$(cxx "$compiler") meson setup "$folder" "$@" >"$folder.setup.log" || {
 			cat "$folder.setup.log"
 			return 1
 		}
@@ -88,7 +96,7 @@ lane_fuzz() {
 	local -x ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 	local -x UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	build fuzz clang -Db_sanitize=address,undefined -Db_lundef=false \
-		-Dc_args=-fsanitize=fuzzer-no-link || return 1
+		-Dc_args=-fsanitize=fuzzer-no-link -Dcpp_args=-fsanitize=fuzzer-no-link || return 1
 	local corpus name found options
 	for corpus in tests/fuzz/corpus/*; do
 		name=$(basename "$corpus")
@@ -113,17 +121,17 @@ lane_docs() {
 	awk '/^```c$/ {inside = 1; next} /^```$/ && inside {exit} inside' README.md >"$out/readme.c"
 	[ -s "$out/readme.c" ] || { echo "docs: README.md has no C example" && return 1; }
 	local libraries
-	libraries=$(pkg-config --libs libnghttp2 openssl zlib libuv libxxhash)
+	libraries=$(PKG_CONFIG_PATH=$lanes/gcc/meson-private pkg-config --static --libs-only-l streamer)
 	# shellcheck disable=SC2086 # a list of options
 	gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude "$out/readme.c" -o "$out/readme-static" \
-		"$lanes/gcc/src/libstreamer.a" $libraries -lpthread -lm &&
+		${libraries/-lstreamer/"$lanes/gcc/src/libstreamer.a"} -pthread &&
 		gcc -std=c11 -Iinclude "$out/readme.c" -o "$out/readme-shared" \
 			-L"$lanes/gcc/src" -Wl,-rpath,"$lanes/gcc/src" -lstreamer &&
 		timeout 60 "$out/readme-static" && timeout 60 "$out/readme-shared"
 }
 
 sources() {
-	find src include cli bench tests -name node_modules -prune -o -name "*.[ch]" -print | sort
+	find src include cli bench tests -name node_modules -prune -o \( -name "*.[ch]" -o -name "*.cc" \) -print | sort
 }
 
 lane_format() {
@@ -136,7 +144,7 @@ lane_lint() {
 	build lint clang --buildtype=debug || return 1
 	local status=0
 	# one file a run: clang-tidy 14 carries what it knows of a va_list into the next file
-	sources | grep '\.c$' | xargs -P "$jobs" -n 1 clang-tidy -p "$lanes/lint" --quiet 2>"$lanes/lint.log" ||
+	sources | grep '\.cc\?$' | xargs -P "$jobs" -n 1 clang-tidy -p "$lanes/lint" --quiet 2>"$lanes/lint.log" ||
 		status=1
 	grep -v 'warnings generated\|Suppressed\|Use -header-filter' "$lanes/lint.log"
 	cppcheck --quiet --std=c11 --library=posix --enable=warning,performance,portability \

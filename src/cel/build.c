@@ -56,6 +56,7 @@ static const char *overload_of(enum cel_kind kind)
 	case CEL_AND:
 	case CEL_OR:
 	case CEL_NOT:
+	case CEL_PROGRAM:
 		break;
 	}
 	return NULL; /* takes everything */

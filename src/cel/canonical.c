@@ -86,6 +86,9 @@ static int order_nodes(const struct cel_node *a, const struct cel_node *b)
 	if (order == 0) {
 		order = order_fields(&a->field, &b->field);
 	}
+	if (order == 0 && a->program) {
+		order = bytes_compare(a->text, b->text);
+	}
 	if (order == 0 && a->constant) {
 		order = order_values(a->constant, b->constant);
 	}
@@ -131,6 +134,9 @@ uint64_t cel_hash(const struct cel_node *node, uint64_t seed)
 	uint64_t hash = mix(seed, node->kind, node->children_count);
 	for (uint32_t i = 0; i < node->children_count; i++) {
 		hash = cel_hash(node->children[i], hash);
+	}
+	if (node->program) {
+		return bytes_hash(node->text, hash);
 	}
 	if (!node->constant) {
 		return hash;
@@ -344,6 +350,12 @@ static enum err normalise(struct arena *arena, const struct cel_node *node, bool
 	case CEL_IN:
 	case CEL_CONTAINS:
 		break;
+	case CEL_PROGRAM:
+		if (negate) {
+			return cel_join(arena, CEL_NOT, &node, 1, ret_node);
+		}
+		*ret_node = node;
+		return OK;
 	}
 	return normalise_compare(arena, node, negate, ret_node);
 }

@@ -1,12 +1,12 @@
 /*
- * cel: conditions over a document: a tree, built by its callers, and its evaluation.
- * Owns: nothing; a tree lives in the arena that it was built in.
- * Threads: pure functions; a tree is immutable once built.
- * Errors: ERR_MEMORY, ERR_LIMIT (depth), ERR_INVALID (what can never work, with text).
- * Invariant: evaluation gives true, false or an error; `&&` and `||` absorb errors as CEL does.
+ * cel: the Common Expression Language, and conditions over a document.
+ * Owns: programs, counted; an expression or a tree lives in the arena that it was made in.
+ * Threads: pure functions; what has been made is immutable. One `cel_regexes`, and the programs
+ * compiled with it, belong to one thread. Errors: ERR_MEMORY, ERR_LIMIT, ERR_INVALID (what can
+ * never work), with a problem that says where. Invariant: evaluation gives a value, or an error,
+ * which `&&` and `||` absorb as CEL does.
  *
- * The language itself (parser, checker, functions) comes to this module; filters need only its
- * tree.
+ * condition.h makes conditions of expressions: trees that can be indexed, compared and stored.
  */
 #ifndef CEL_H
 #define CEL_H
@@ -14,113 +14,179 @@
 #include "base.h"
 #include "value.h"
 
-enum cel_kind {
-	CEL_TRUE,
-	CEL_AND, /* two or more children */
-	CEL_OR,
-	CEL_NOT, /* one child */
-	CEL_EQUAL,
-	CEL_NOT_EQUAL,
-	CEL_LESS,
-	CEL_LESS_OR_EQUAL,
-	CEL_GREATER,
-	CEL_GREATER_OR_EQUAL,
-	CEL_IN,       /* the field's value is an element of the constant list */
-	CEL_CONTAINS, /* the constant is an element of the field's list, or a key of its object */
+/* ---- values ---------------------------------------------------------------------------------- */
+
+enum cel_type {
+	CEL_ERROR, /* no value at all */
+	CEL_NULL,
+	CEL_BOOL,
+	CEL_INT,
+	CEL_UINT,
+	CEL_DOUBLE,
+	CEL_STRING,
+	CEL_BYTES,
+	CEL_LIST,
+	CEL_MAP,
+	CEL_TIMESTAMP,
+	CEL_DURATION,
+	CEL_TYPE,
+	CEL_OPTIONAL,
+	CEL_IP,
+	CEL_CIDR,
+	CEL_DYN, /* of a variable or an expression: not known before it is evaluated */
+};
+const char *cel_type_name(enum cel_type type); /* "int", "null_type", "net.IP", ... */
+
+/* Why an evaluation gave no value. */
+enum cel_failure {
+	CEL_FAILED_NAME,     /* no such variable, function, field or key */
+	CEL_FAILED_TYPE,     /* no such overload: kinds that do not fit */
+	CEL_FAILED_RANGE,    /* overflow, division by zero, an index beyond the end */
+	CEL_FAILED_ARGUMENT, /* text that is no number, no pattern, no time, ... */
+	CEL_FAILED_BUDGET,   /* it took too many steps; nothing absorbs this and the next */
+	CEL_FAILED_MEMORY,
 };
 
-/* What a comparison's left side is rooted in. */
-enum cel_root {
-	CEL_DOCUMENT, /* doc.<path> */
-	CEL_ID,       /* _id, no path */
+/* 16 bytes, passed by value. Which member holds goes by `type`; `is_document`: value.h's cells. */
+struct cel_value {
+	uint8_t type;      /* enum cel_type */
+	bool is_document;  /* LIST, MAP: `document`, not `items` or `entries` */
+	uint16_t reserved; /* 0 */
+	/* STRING, BYTES: bytes; LIST, MAP: items; TIMESTAMP: nanoseconds; TYPE: enum cel_type;
+	   ERROR: enum cel_failure */
+	uint32_t size;
+	union {
+		bool boolean;
+		int64_t integer; /* INT; DURATION: nanoseconds; TIMESTAMP: seconds since 1970 */
+		uint64_t unsigned_integer;
+		double real;
+		const char *text; /* STRING, BYTES; ERROR: static, for people, NUL-terminated */
+		const struct cel_value *items; /* LIST; OPTIONAL: one, or NULL: none */
+		const struct cel_entry *entries;
+		const struct value *document;
+		const struct cel_address *address;
+	} as;
+};
+struct cel_entry {
+	struct cel_value key, value;
+};
+struct cel_value cel_of_document(const struct value *value); /* borrows it */
+
+/* What bounds an expression. See options.def for what is usual. */
+struct cel_limits {
+	uint32_t source_bytes;
+	uint32_t depth;          /* nesting, as written and of what macros make of it */
+	uint32_t nodes;          /* of the expression */
+	uint32_t comprehensions; /* one within the other */
+	uint32_t literal_bytes;  /* of one string; and items of one list or map */
+	uint32_t regex_bytes;    /* that a compiled pattern may take */
+	uint32_t memory_bytes;   /* that one evaluation may take */
+	uint64_t cost;           /* of the estimate, in steps */
+	uint64_t steps;          /* of one evaluation */
 };
 
-struct cel_field {
-	enum cel_root root;
-	uint32_t parts_count;
-	const struct bytes *parts; /* names of members, one within the other */
+enum cel_problem_kind { CEL_SYNTAX, CEL_NAME, CEL_TYPES, CEL_TOO_LARGE, CEL_TOO_DEAR };
+
+/* What is wrong with an expression, and where. */
+struct cel_problem {
+	enum cel_problem_kind kind;
+	uint32_t offset;       /* in bytes */
+	uint32_t line, column; /* from 1; columns are code points */
+	char text[240];        /* what is wrong */
+	char hint[200];        /* what would be right; may be empty */
 };
+/* The line of `source`, and a line with a caret below the column. */
+enum err cel_print_problem(
+	struct buffer *buffer, struct bytes source, const struct cel_problem *problem) MUST_CHECK;
+
+struct cel_variable {
+	struct bytes name; /* may have points: "event.id" */
+	enum cel_type type;
+};
+
+/* The names that an expression may use. */
+struct cel_scope {
+	const struct cel_variable *variables;
+	size_t variables_count;
+	/* Variable 0 is a document: a name that is nothing else is a field of it, before the names
+	   of types. */
+	bool has_document;
+	bool is_lenient; /* unknown names and functions fail when evaluated, instead of now */
+	struct bytes container; /* names are looked up in it first; usually empty */
+};
+
+struct cel_expression; /* parsed; names resolved and types found once it has been checked */
+
+/* ERR_INVALID and ERR_LIMIT fill the problem. Borrows `source`. */
+enum err cel_parse(struct arena *arena, struct bytes source, const struct cel_limits *limits,
+	struct cel_problem *ret_problem, struct cel_expression **ret_expression) MUST_CHECK;
 
 /*
- * Limits that bound recursion and memory: of a tree's depth (cel_join refuses more with ERR_LIMIT),
- * and of a field's parts (cel_compare refuses more).
+ * Resolves names, finds types, refuses what can never work and what is dearer than limits->cost.
+ * Once for each expression. Borrows the scope's names.
  */
-#define CEL_DEPTH_MAX 64
-#define CEL_PARTS_MAX 256
+enum err cel_check(struct arena *arena, struct cel_expression *expression,
+	const struct cel_scope *scope, const struct cel_limits *limits,
+	struct cel_problem *ret_problem) MUST_CHECK;
 
-/* One node. Comparisons have `field` and `constant`, the others children. */
-struct cel_node {
-	enum cel_kind kind;
-	uint32_t depth; /* 1: no children */
-	uint32_t children_count;
-	const struct cel_node *const *children;
-	struct cel_field field;
-	const struct value *constant;
+/* Of a checked expression. */
+enum err cel_print_type(struct buffer *buffer, const struct cel_expression *expression) MUST_CHECK;
+enum cel_type cel_result_type(const struct cel_expression *expression);
+uint64_t cel_estimate(const struct cel_expression *expression); /* steps, at worst */
+enum err cel_print_expression(
+	struct buffer *buffer, const struct cel_expression *expression) MUST_CHECK;
+
+/* A checked expression's parts, each an expression of its own; see cel_part_at. */
+struct cel_part {
+	const struct cel_expression *expression;
+	uint32_t level;       /* 0: the whole */
+	bool is_bare_field;   /* a name that was taken for a field of the document */
+	bool is_inside_macro; /* it speaks of a macro's variables: it has no value of its own */
+	const char *advice; /* what is likely to fail, and what would not; static; NULL: nothing */
 };
+/* Part number `index`, each before its own parts, in the order of reading; false: no more. */
+bool cel_part_at(const struct cel_expression *expression, size_t index, struct cel_part *ret_part);
+
+/* A function's overload, for manuals: the row number `index` of the list; false behind the last. */
+struct cel_signature {
+	const char *library, *help; /* static */
+	char text[160];             /* "string.charAt(int) -> string" */
+};
+bool cel_signature_at(size_t index, struct cel_signature *ret_signature);
 
 /*
- * Builders copy what they are given into `arena`; cel_join keeps the children themselves.
- * cel_compare refuses with ERR_INVALID and text: an order against a list or an object (against
- * a boolean or null it is fine for CEL); `in` without a list; NaN, infinities, a value of no kind;
- * a field of too many parts. A number of the constant that is a whole double or an unsigned integer
- * becomes an int where that is the same for every value.
+ * Compiled patterns, each once for all programs of one thread. They are RE2's: a pattern's memory
+ * is not seen by base's allocator, but bounded by `regex_bytes`.
  */
-enum err cel_true(struct arena *arena, const struct cel_node **ret_node) MUST_CHECK;
-enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
-	const struct value *constant, struct err_info *info,
-	const struct cel_node **ret_node) MUST_CHECK;
-/* AND, OR of any number of children (none: true for AND, !true for OR; one: itself), NOT of one. */
-enum err cel_join(struct arena *arena, enum cel_kind kind, const struct cel_node *const *children,
-	size_t count, const struct cel_node **ret_node) MUST_CHECK;
+struct cel_regex;
+struct cel_regexes;
+enum err cel_regexes_new(uint32_t regex_bytes, struct cel_regexes **ret_regexes) MUST_CHECK;
+void cel_regexes_free(struct cel_regexes *regexes); /* after the programs */
 
-/*
- * The canonical form: NOT only before what has no opposite, nested ANDs and ORs of the same kind
- * flattened, children sorted and doubles removed: only what is the same for every value, errors
- * included. Equal canonical trees are the same condition; cel_hash and cel_equal compare them, by
- * how they are written. The result borrows from `node`.
- */
-enum err cel_normalise(struct arena *arena, const struct cel_node *node,
-	const struct cel_node **ret_node) MUST_CHECK;
-uint64_t cel_hash(const struct cel_node *node, uint64_t seed);
-bool cel_equal(const struct cel_node *a, const struct cel_node *b);
-uint64_t cel_field_hash(const struct cel_field *field, uint64_t seed);
-bool cel_field_equal(const struct cel_field *a, const struct cel_field *b);
+/* A checked expression made ready; counted; borrows nothing but `regexes`. */
+struct cel_program;
+enum err cel_compile(const struct cel_expression *expression, struct cel_regexes *regexes,
+	const struct cel_limits *limits, struct cel_program **ret_program) MUST_CHECK;
+struct cel_program *cel_program_ref(struct cel_program *program);
+void cel_program_unref(struct cel_program *program); /* NULL is fine */
 
-/*
- * Copies that stand in one piece of memory and borrow nothing, for those who keep many. Both give
- * the size that the copy needs; with less room, or no `memory`, they set nothing. `memory` is as
- * malloc aligns it; it must not move.
- */
-size_t cel_pack(
-	const struct cel_node *node, void *memory, size_t room, const struct cel_node **ret_node);
-size_t cel_pack_field(
-	const struct cel_field *field, void *memory, size_t room, struct cel_field *ret_field);
-
-/* What a condition is evaluated over. */
-struct cel_input {
-	const struct value
-		*document;  /* the flattened document, an OBJECT; NULL: every field is missing */
-	struct bytes id;    /* the document id */
-	bool id_is_unknown; /* there is one, but nobody knows it */
-	/*
-	 * Whether an unknown id is this one, for `==`, `!=` and `in`; every other use of `_id`, and
-	 * each of them where this is NULL, is an error then.
-	 */
-	bool (*id_is)(const void *ctx, struct bytes id);
-	const void *id_ctx;
+/* One evaluation. `slots` are the scope's variables, in its order; an ERROR stands for none. */
+struct cel_run {
+	struct arena *arena; /* for what is made; the caller resets it */
+	const struct cel_value *slots;
+	uint64_t steps;      /* left */
+	size_t memory_bytes; /* left */
+	bool has_stopped;    /* by steps or memory: `failure` */
+	enum cel_failure failure;
+	/* The program's own, as the call of a function needs them. */
+	struct cel_value *locals;
+	const struct cel_regex *regex; /* of a constant pattern, already compiled; else NULL */
+	uint32_t regex_bytes;          /* of its limits: for patterns that are compiled now */
 };
+/* The result borrows from the program, the arena and the slots. */
+struct cel_value cel_run_program(const struct cel_program *program, struct cel_run *run);
 
-enum cel_outcome {
-	CEL_IS_FALSE,
-	CEL_IS_TRUE,
-	CEL_IS_ERROR, /* a missing field, kinds that do not fit: does not match */
-};
-enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_input *input);
-
-/* The value at a field's path, NULL if it is missing. For CEL_ID the caller has it in the input. */
-const struct value *cel_field_value(const struct cel_field *field, const struct cel_input *input);
-
-/* Appends the condition as CEL text, for logs and `explain`: doc.room == "a" && doc.age > 18. */
-enum err cel_print(struct buffer *buffer, const struct cel_node *node) MUST_CHECK;
+/* Appends a value as CEL text: "a", 5u, timestamp("2026-01-01T00:00:00Z"), [1, 2], {"k": 1}. */
+enum err cel_print_value(struct buffer *buffer, struct cel_value value) MUST_CHECK;
 
 #endif

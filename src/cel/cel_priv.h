@@ -2,7 +2,7 @@
 #ifndef CEL_PRIV_H
 #define CEL_PRIV_H
 
-#include "cel.h"
+#include "condition.h"
 
 /* The fields of a comparison as they are: nothing is checked or copied. */
 enum err cel_make_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,

@@ -15,6 +15,15 @@ static enum cel_outcome opposite_of(enum cel_outcome outcome)
 	return outcome == CEL_IS_ERROR ? CEL_IS_ERROR : outcome_of(outcome == CEL_IS_FALSE);
 }
 
+/* Whoever counts failures has given a run. */
+static enum cel_outcome failed(const struct cel_input *input, enum cel_failure failure)
+{
+	if (input->run) {
+		input->run->failure = failure;
+	}
+	return CEL_IS_ERROR;
+}
+
 static bool list_has(const struct value *list, const struct value *wanted)
 {
 	const struct value *item = list + 1;
@@ -68,6 +77,7 @@ static enum cel_outcome compare(
 	case CEL_AND:
 	case CEL_OR:
 	case CEL_NOT:
+	case CEL_PROGRAM:
 		break;
 	}
 	check(kind == CEL_CONTAINS);
@@ -125,7 +135,23 @@ static enum cel_outcome evaluate_compare(const struct cel_node *node, const stru
 					    : compare(node->kind, &id, node->constant);
 	}
 	const struct value *value = cel_field_value(&node->field, input);
-	return value ? compare(node->kind, value, node->constant) : CEL_IS_ERROR;
+	if (!value) {
+		return failed(input, CEL_FAILED_NAME);
+	}
+	enum cel_outcome outcome = compare(node->kind, value, node->constant);
+	return outcome == CEL_IS_ERROR ? failed(input, CEL_FAILED_TYPE) : outcome;
+}
+
+/* Each program has the whole of the caller's steps and memory. */
+static enum cel_outcome evaluate_program(const struct cel_node *node, const struct cel_input *input)
+{
+	struct cel_run run = *input->run;
+	struct cel_value value = cel_run_program(node->program, &run);
+	if (value.type == CEL_BOOL) {
+		return outcome_of(value.as.boolean);
+	}
+	bool is_error = value.type == CEL_ERROR;
+	return failed(input, is_error ? (enum cel_failure)value.size : CEL_FAILED_TYPE);
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
@@ -165,7 +191,9 @@ enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_inpu
 	case CEL_GREATER_OR_EQUAL:
 	case CEL_IN:
 	case CEL_CONTAINS:
+		return evaluate_compare(node, input);
+	case CEL_PROGRAM:
 		break;
 	}
-	return evaluate_compare(node, input);
+	return evaluate_program(node, input);
 }

@@ -68,12 +68,26 @@ static const struct cel_node *pack_node(struct pack *pack, const struct cel_node
 	}
 	struct cel_field field = pack_field(pack, &node->field);
 	const struct value *constant = node->constant ? pack_value(pack, node->constant) : NULL;
+	const char *text = pack_bytes(pack, node->text.data, node->text.size);
 	if (copy) {
 		copy->children = children;
 		copy->field = field;
 		copy->constant = constant;
+		copy->text.data = text;
 	}
 	return copy;
+}
+
+/* The copy's references on its programs, once it is whole. */
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static void hold(const struct cel_node *node)
+{
+	if (node->kind == CEL_PROGRAM) {
+		(void)cel_program_ref(node->program);
+	}
+	for (uint32_t i = 0; i < node->children_count; i++) {
+		hold(node->children[i]);
+	}
 }
 
 size_t cel_pack(
@@ -82,6 +96,7 @@ size_t cel_pack(
 	struct pack pack = {memory, memory ? room : 0, 0};
 	const struct cel_node *copy = pack_node(&pack, node);
 	if (memory && pack.used <= pack.room) {
+		hold(copy);
 		*ret_node = copy;
 	}
 	return pack.used;

@@ -122,6 +122,7 @@ static const char *operator_of(enum cel_kind kind)
 		return " || ";
 	case CEL_TRUE:
 	case CEL_NOT:
+	case CEL_PROGRAM:
 		break;
 	}
 	return "";
@@ -163,6 +164,9 @@ enum err cel_print(struct buffer *buffer, const struct cel_node *node)
 	}
 	if (node->kind == CEL_TRUE) {
 		return buffer_append_text(buffer, "true");
+	}
+	if (node->kind == CEL_PROGRAM) {
+		return buffer_append(buffer, node->text);
 	}
 	enum err err = node->kind == CEL_NOT ? buffer_append_text(buffer, "!") : OK;
 	for (uint32_t i = 0; err == OK && i < node->children_count; i++) {

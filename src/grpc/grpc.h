@@ -65,16 +65,19 @@ struct grpc_options {
 	uint32_t window_bytes;      /* receive window per stream and connection. 0: 1 MiB */
 	uint32_t calls_max;         /* concurrent calls that a server takes. 0: 100 */
 	struct grpc_limits limits;  /* servers only */
-	const char *peer_is;        /* what the log calls a peer. NULL: "peer" */
-	const struct log *log;      /* NULL: silent */
-	struct metrics *metrics;    /* NULL: not counted */
+	bool tells_rest; /* when the peer closes the connection, paused calls are told what it has
+			    sent, ahead of `ended` */
+	const char *peer_is;     /* what the log calls a peer. NULL: "peer" */
+	const struct log *log;   /* NULL: silent */
+	struct metrics *metrics; /* NULL: not counted */
 };
 
 struct grpc_call;
 
 /* What a call tells its owner. `ctx` is the call's (grpc_call_set_ctx or grpc_client_call). */
 struct grpc_call_events {
-	/* One whole message, borrowed for the call. Not called while the call is paused. */
+	/* One whole message, borrowed for the call. Not called while the call is paused (but see
+	 * tells_rest). */
 	void (*message)(void *ctx, struct bytes message);
 	/* Client: response headers have come (may be late, or never before `ended`). May be NULL.
 	 */

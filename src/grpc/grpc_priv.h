@@ -194,6 +194,8 @@ void grpc_session_complain(struct grpc_session *session, enum metric metric, con
 /* The complaint that ends the session: this one is logged. */
 void grpc_session_give_up(struct grpc_session *session, enum metric metric, const char *format, ...)
 	PRINTF_LIKE(3, 4);
+/* The peer is gone: what it has sent goes to paused calls too, with its status if that has come. */
+void grpc_session_tell_rest(struct grpc_session *session);
 /* Ends all calls and tells them, without the peer. */
 void grpc_session_abandon(struct grpc_session *session, enum grpc_status status, const char *text);
 /* The peer asks and does not read the answers: it should not be read from for now. */

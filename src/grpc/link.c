@@ -153,6 +153,9 @@ static void on_closed(void *ctx, enum err why)
 	link->is_closed = true;
 	link->conn = NULL;
 	loop_undefer(link->loop, &link->flush);
+	if (!by_us && link->session->options.tells_rest) {
+		grpc_session_tell_rest(link->session);
+	}
 	grpc_session_abandon(link->session, by_us ? GRPC_CANCELLED : GRPC_UNAVAILABLE,
 		by_us ? "the connection has been closed" : "the connection is lost");
 	metrics_add(link->session->options.metrics, METRIC_grpc_connections, -1);

@@ -330,6 +330,21 @@ enum err grpc_session_new_client(const struct grpc_options *options, const char 
 	return OK;
 }
 
+void grpc_session_tell_rest(struct grpc_session *session)
+{
+	check(!session->is_inside);
+	session->is_inside = true;
+	session->failed = session->failed ? session->failed : ERR_CLOSED;
+	for (struct grpc_call *call = session->calls; call; call = call->next) {
+		while (call->paused && grpc_call_hears(call)) {
+			call->paused = false;
+			grpc_receive_more(call); /* at least a message, or it is paused no more */
+		}
+	}
+	(void)tell_all(session);
+	session->is_inside = false;
+}
+
 void grpc_session_abandon(struct grpc_session *session, enum grpc_status status, const char *text)
 {
 	check(!session->is_inside);

@@ -17,23 +17,12 @@ struct ingest_id_entry {
 	char text[];
 };
 
-struct key {
-	struct bytes database;
-	const struct event_identity *identity;
-};
-
-static uint64_t key_hash(const struct ingest_ids *ids, const struct key *key)
-{
-	struct bytes identity = {(const char *)key->identity->bytes, EVENT_IDENTITY_SIZE};
-	return bytes_hash(identity, bytes_hash(key->database, ids->seed));
-}
-
 /* The database is in the seeded hash alone: 64 bits, and the identity's 128 beside them. */
 static bool entry_is(const void *item, const void *key)
 {
 	const struct ingest_id_entry *entry = item;
-	const struct key *wanted = key;
-	return memcmp(entry->identity.bytes, wanted->identity->bytes, EVENT_IDENTITY_SIZE) == 0;
+	const struct event_identity *wanted = key;
+	return memcmp(entry->identity.bytes, wanted->bytes, EVENT_IDENTITY_SIZE) == 0;
 }
 
 static void unlink_entry(struct ingest_ids *ids, struct ingest_id_entry *entry)
@@ -79,16 +68,14 @@ void ingest_ids_fini(struct ingest_ids *ids)
 	map_fini(&ids->entries);
 }
 
-static struct ingest_id_entry *find(const struct ingest_ids *ids, const struct key *key)
-{
-	return map_find(&ids->entries, key_hash(ids, key), key, entry_is);
-}
-
-const struct ingest_known *ingest_ids_find(
+struct ingest_spot ingest_ids_find(
 	const struct ingest_ids *ids, struct bytes database, const struct event_identity *identity)
 {
-	const struct ingest_id_entry *entry = find(ids, &(struct key){database, identity});
-	return entry ? &entry->known : NULL;
+	struct bytes bytes = {(const char *)identity->bytes, EVENT_IDENTITY_SIZE};
+	struct ingest_spot spot = {.hash = bytes_hash(bytes, bytes_hash(database, ids->seed))};
+	spot.entry = map_find(&ids->entries, spot.hash, identity, entry_is);
+	spot.known = spot.entry ? &spot.entry->known : NULL;
+	return spot;
 }
 
 /* Makes room for `size` bytes by forgetting the oldest; false if that much is never there. */
@@ -103,7 +90,7 @@ static bool make_room(struct ingest_ids *ids, size_t size)
 	return true;
 }
 
-static void remember(struct ingest_ids *ids, const struct key *key, const struct event *event)
+static void remember(struct ingest_ids *ids, uint64_t hash, const struct event *event)
 {
 	size_t text_size = event->collection.size + event->document_id.size;
 	/* The slot of the map is counted too, at the load that it has in the mean. */
@@ -115,8 +102,7 @@ static void remember(struct ingest_ids *ids, const struct key *key, const struct
 	if (!entry) {
 		return;
 	}
-	*entry = (struct ingest_id_entry){
-		.hash = key_hash(ids, key), .identity = *key->identity, .size = size};
+	*entry = (struct ingest_id_entry){.hash = hash, .identity = event->identity, .size = size};
 	memcpy(entry->text, event->collection.data, event->collection.size);
 	memcpy(entry->text + event->collection.size, event->document_id.data,
 		event->document_id.size);
@@ -132,16 +118,16 @@ static void remember(struct ingest_ids *ids, const struct key *key, const struct
 	ids->bytes += size;
 }
 
-void ingest_ids_note(struct ingest_ids *ids, const struct event *event)
+void ingest_ids_note(
+	struct ingest_ids *ids, const struct ingest_spot *spot, const struct event *event)
 {
+	struct ingest_id_entry *entry = spot->entry;
 	if (!event->has_identity) {
 		return;
 	}
-	const struct key key = {event->change.database, &event->identity};
-	struct ingest_id_entry *entry = find(ids, &key);
 	if (!entry) {
 		if (event->document_id.size > 0) {
-			remember(ids, &key, event);
+			remember(ids, spot->hash, event);
 		}
 		return;
 	}

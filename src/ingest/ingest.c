@@ -120,12 +120,29 @@ static enum err prepare(struct ingest *ingest, const struct model_source_message
 	return ingest_transform(ingest, &message->change, info, ret_event);
 }
 
+/* An event may be made more than once until the sink has room; what it is, it is counted once. */
+static void count(struct ingest *ingest, const struct event *event)
+{
+	struct metrics *metrics = ingest->options.metrics;
+	metrics_add(metrics, METRIC_events_without_id, event->id_is_unknown);
+	metrics_add(metrics, METRIC_events_purged, event->is_purge);
+	if (!event->is_refused) {
+		return;
+	}
+	metrics_add(metrics, METRIC_events_refused_documents, 1);
+	log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_WARNING,
+		"ingest: a document is refused, event=%.*s collection=%.*s reason=%s",
+		BYTES_FORMAT(event->change.event_id), BYTES_FORMAT(event->collection),
+		ingest->refusal.text);
+}
+
 static enum err offer(struct ingest *ingest, struct event *event)
 {
 	enum err err = ingest->sink.push(ingest->sink.ctx, event);
 	if (!err) {
 		ingest->sequence = event->sequence;
-		ingest_ids_note(&ingest->ids, event);
+		ingest_ids_note(&ingest->ids, &ingest->spot, event);
+		count(ingest, event);
 		commit(ingest, &event->change);
 	}
 	return err;

@@ -75,10 +75,18 @@ struct ingest_ids {
 };
 
 void ingest_ids_fini(struct ingest_ids *ids);
-/* Valid until the next note; NULL: not seen, or forgotten. */
-const struct ingest_known *ingest_ids_find(
+/* Where a document is among them, or would be: looked up once for each change. Until the next note.
+ */
+struct ingest_spot {
+	uint64_t hash;
+	struct ingest_id_entry *entry;    /* NULL: not seen, or forgotten */
+	const struct ingest_known *known; /* the entry's; NULL if there is none */
+};
+struct ingest_spot ingest_ids_find(
 	const struct ingest_ids *ids, struct bytes database, const struct event_identity *identity);
-void ingest_ids_note(struct ingest_ids *ids, const struct event *event);
+/* `spot` is of the event's document: its identity, if it has one, was looked up. */
+void ingest_ids_note(
+	struct ingest_ids *ids, const struct ingest_spot *spot, const struct event *event);
 
 /* ---- sources --------------------------------------------------------------------------------- */
 
@@ -117,6 +125,10 @@ struct ingest {
 	struct ingest_repeats repeats;
 	struct ingest_ids ids;
 	struct arena scratch; /* of one change */
+	/* Of the change that was transformed last, until its event is taken, which `aside` may be:
+	 */
+	struct ingest_spot spot;
+	struct err_info refusal; /* why its document is refused */
 	char failure[300];
 
 	struct loop_waker *later; /* tells, in a turn of its own, what is due: */
@@ -139,7 +151,7 @@ enum err ingest_take(struct ingest *ingest, const struct model_source_message *m
 
 /*
  * The event of a change that is no repeat, or NULL where it goes to nobody; `info` then says why if
- * the change cannot be (transform.c). Errors: a lack.
+ * the change cannot be (transform.c). Sets `spot` and `refusal`. Errors: a lack.
  */
 enum err ingest_transform(struct ingest *ingest, const struct model_change *change,
 	struct err_info *info, struct event **ret_event) MUST_CHECK;

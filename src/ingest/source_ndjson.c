@@ -19,7 +19,7 @@
 struct ndjson_source {
 	struct ingest *ingest;
 	int fd;                   /* -1: not open */
-	bool is_stdin;            /* which stays open */
+	bool is_stdin;            /* itself, which stays open */
 	struct loop_watch *watch; /* NULL: read a piece per turn */
 	struct loop_timer *next;  /* the next turn's work */
 	struct buffer in;         /* read */
@@ -263,15 +263,31 @@ static enum err watch(struct ndjson_source *source)
 }
 
 /*
+ * Watching makes a descriptor non-blocking for all who share it, and a terminal is stderr's as
+ * well: so a terminal is opened anew, for us alone.
+ */
+static void open_file(struct ndjson_source *source, const char *address)
+{
+	const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+	if (strcmp(address, "-") != 0) {
+		source->fd = open(address, flags);
+		return;
+	}
+	source->fd = isatty(STDIN_FILENO) ? open("/dev/stdin", flags) : -1;
+	source->is_stdin = source->fd < 0;
+	if (source->is_stdin) {
+		source->fd = STDIN_FILENO;
+	}
+}
+
+/*
  * A file that cannot be opened is no failed start: the state tells it. A named pipe is opened
  * whether somebody writes to it yet or not, and is watched until somebody does.
  */
 static enum err start(struct ingest *ingest)
 {
 	struct ndjson_source *source = ingest->source;
-	source->is_stdin = strcmp(ingest->address, "-") == 0;
-	source->fd = source->is_stdin ? STDIN_FILENO
-				      : open(ingest->address, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	open_file(source, ingest->address);
 	if (source->fd < 0) {
 		fail(source, "cannot open the file", errno);
 		return OK;

@@ -50,15 +50,6 @@ static void drop(struct ingest *ingest, const struct model_change *change, const
 	(void)err_set(info, ERR_INVALID, 0, "%s", why);
 }
 
-static void tell_refused(
-	struct ingest *ingest, const struct event *event, const struct err_info *info)
-{
-	metrics_add(ingest->options.metrics, METRIC_events_refused_documents, 1);
-	log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_WARNING,
-		"ingest: a document is refused, event=%.*s collection=%.*s reason=%s",
-		BYTES_FORMAT(event->change.event_id), BYTES_FORMAT(event->collection), info->text);
-}
-
 /* ERR_CORRUPT: no document, or none that can be read. */
 static enum err scan(struct ingest *ingest, struct bytes document, struct wire_document_head *head)
 {
@@ -77,7 +68,8 @@ struct plan {
 	struct model_change change;
 	struct wire_document_head head;
 	struct ingest_facts facts;
-	const struct ingest_known *known; /* NULL: the document was not seen, or is forgotten */
+	struct event_identity identity; /* if the facts say that there is one */
+	struct ingest_spot spot;
 	struct wire_event_options options;
 };
 
@@ -85,14 +77,13 @@ static void find_facts(const struct ingest *ingest, bool has_document, struct pl
 {
 	const struct model_change *change = &plan->change;
 	struct bytes database = {0};
-	struct event_identity identity;
 	struct ingest_facts facts = {.kind = change->kind,
 		.has_document = has_document,
 		.is_deleted = plan->head.deleted};
-	facts.has_identity = event_identity_parse(change->store_id, &database, &identity);
+	facts.has_identity = event_identity_parse(change->store_id, &database, &plan->identity);
 	if (facts.has_identity) {
-		plan->known = ingest_ids_find(&ingest->ids, database, &identity);
-		facts.was_deleted = plan->known && plan->known->is_deleted;
+		plan->spot = ingest_ids_find(&ingest->ids, database, &plan->identity);
+		facts.was_deleted = plan->spot.known && plan->spot.known->is_deleted;
 	}
 	if (change->kind == MODEL_CHANGE_UPDATE && !facts.is_deleted) {
 		enum wire_update_says says = wire_update_says(change->update);
@@ -116,12 +107,13 @@ static bool is_wanted(const struct ingest *ingest, const struct plan *plan)
 static void plan_event(
 	const struct ingest *ingest, enum model_operation operation, struct plan *plan)
 {
-	const struct ingest_known *known = plan->known;
+	const struct ingest_known *known = plan->spot.known;
 	const struct ingest_facts *facts = &plan->facts;
 	plan->options = (struct wire_event_options){
 		.json_depth_max = ingest->options.json_depth_max,
 		.received_us = loop_wall_us(ingest->loop),
 		.sequence = ingest->sequence + 1,
+		.identity = facts->has_identity ? &plan->identity : NULL,
 		.is_purge = facts->kind == MODEL_CHANGE_DELETE,
 		.is_without_document = facts->sets_deleted,
 	};
@@ -136,16 +128,6 @@ static void plan_event(
 	}
 	plan->head.deleted = facts->is_deleted || facts->sets_deleted;
 	plan->options.read = is_wanted(ingest, plan);
-}
-
-static void count(struct ingest *ingest, const struct event *event, const struct err_info *reason)
-{
-	struct metrics *metrics = ingest->options.metrics;
-	metrics_add(metrics, METRIC_events_without_id, event->id_is_unknown);
-	metrics_add(metrics, METRIC_events_purged, event->is_purge);
-	if (event->is_refused) {
-		tell_refused(ingest, event, reason);
-	}
 }
 
 enum err ingest_transform(struct ingest *ingest, const struct model_change *change,
@@ -169,13 +151,8 @@ enum err ingest_transform(struct ingest *ingest, const struct model_change *chan
 		return OK;
 	}
 	plan_event(ingest, operation, &plan);
-	struct err_info reason = {0};
-	struct event *event = NULL;
-	err = wire_event_make(&plan.change, operation, &plan.head, &plan.options, &reason, &event);
-	if (err) {
-		return err;
-	}
-	count(ingest, event, &reason);
-	*ret_event = event;
-	return OK;
+	ingest->spot = plan.spot;
+	ingest->refusal.text[0] = '\0';
+	return wire_event_make(
+		&plan.change, operation, &plan.head, &plan.options, &ingest->refusal, ret_event);
 }

@@ -4,6 +4,9 @@
  */
 #include "match_priv.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static const char *const operator_names[] = {
 	[CEL_EQUAL] = "==",
 	[CEL_NOT_EQUAL] = "!=",
@@ -153,27 +156,57 @@ static enum err compile_filter(struct arena *arena, const struct model_filter *f
 	return err;
 }
 
-enum err match_compile(struct arena *arena, const struct model_subscription *subscription,
-	struct err_info *info, uint32_t *ret_filter, const struct cel_node **ret_tree)
+/* What was wrong and what would be right, which the text has in one. */
+static void refuse_filter(
+	const struct err_info *info, uint32_t number, struct match_refusal *ret_refusal)
+{
+	const char *advice = strstr(info->text, "; ");
+	ret_refusal->code = MODEL_REFUSED_FILTER;
+	ret_refusal->filter = number;
+	(void)snprintf(ret_refusal->text, sizeof(ret_refusal->text), "%s", info->text);
+	(void)snprintf(
+		ret_refusal->hint, sizeof(ret_refusal->hint), "%s", advice ? advice + 2 : "");
+}
+
+enum err match_compile(struct arena *arena, const struct match_compiler *compiler,
+	const struct model_subscription *subscription, struct match_refusal *ret_refusal,
+	struct match_compiled *ret_compiled)
 {
 	size_t count = subscription->filters_count;
 	if (count >= UINT32_MAX) {
 		return ERR_LIMIT;
 	}
-	const struct cel_node **nodes = arena_alloc(arena, count * sizeof(const void *));
+	const struct cel_node **nodes = arena_alloc(arena, (count + 1) * sizeof(const void *));
 	if (!nodes) {
 		return ERR_MEMORY;
 	}
 	for (size_t i = 0; i < count; i++) {
-		enum err err = compile_filter(arena, &subscription->filters[i], info, &nodes[i]);
+		struct err_info info = {0};
+		enum err err = compile_filter(arena, &subscription->filters[i], &info, &nodes[i]);
+		if (err == ERR_INVALID) {
+			refuse_filter(&info, (uint32_t)(i + 1), ret_refusal);
+		}
 		if (err != OK) {
-			if (err == ERR_INVALID) {
-				*ret_filter = (uint32_t)(i + 1);
-			}
 			return err;
 		}
 	}
-	const struct cel_node *tree = NULL;
-	enum err err = cel_join(arena, CEL_AND, nodes, count, &tree);
-	return err == OK ? cel_normalise(arena, tree, ret_tree) : err;
+	struct match_compiled compiled = {0};
+	enum err err = OK;
+	if (subscription->expression.size > 0) {
+		err = match_compile_expression(arena, compiler, subscription->expression,
+			ret_refusal, &compiled.expression);
+		nodes[count++] = compiled.expression;
+	}
+	if (err == OK) {
+		err = cel_join(arena, CEL_AND, nodes, count, &compiled.tree);
+	}
+	if (err == OK) {
+		err = cel_normalise(arena, compiled.tree, &compiled.tree);
+	}
+	if (err == OK) {
+		*ret_compiled = compiled;
+	} else if (compiled.expression) {
+		cel_release(compiled.expression);
+	}
+	return err;
 }

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* Of one batch; those beyond come with a later one. */
+#define TROUBLES_MAX 64
+
 struct match {
 	uint64_t seed;
 	struct interest *interest; /* may be NULL */
@@ -16,19 +19,55 @@ struct match {
 	struct arena scratch; /* of one match_query_get */
 	struct match_hit *hits;
 	size_t hits_capacity;
+	struct match_compiler compiler;
+	uint32_t failures_max;
+	struct arena memory; /* of one evaluation */
+	struct match_trouble troubles[TROUBLES_MAX];
+	size_t troubles_count;
 };
 
-enum err match_new(
-	uint64_t seed, struct interest *interest, struct metrics *metrics, struct match **ret_match)
+static struct cel_limits limits_of(const struct match_limits *limits)
 {
-	struct match *match = mem_alloc(sizeof(*match));
+	return (struct cel_limits){
+		.source_bytes = limits->source_bytes,
+		.depth = limits->depth,
+		.nodes = limits->nodes,
+		.comprehensions = limits->macros,
+		.literal_bytes = limits->literal,
+		.regex_bytes = limits->regex_bytes,
+		.memory_bytes = limits->memory_bytes,
+		.cost = limits->cost,
+		.steps = limits->steps,
+	};
+}
+
+enum err match_new(const struct match_limits *limits, uint64_t seed, struct interest *interest,
+	struct metrics *metrics, struct match **ret_match)
+{
+	struct match *match = mem_calloc(1, sizeof(*match));
 	if (!match) {
 		return ERR_MEMORY;
 	}
-	*match = (struct match){.seed = seed, .interest = interest, .metrics = metrics};
+	enum err err = cel_regexes_new(limits->regex_bytes, &match->compiler.regexes);
+	if (err != OK) {
+		mem_free(match);
+		return err;
+	}
+	match->seed = seed;
+	match->interest = interest;
+	match->metrics = metrics;
+	match->compiler.limits = limits_of(limits);
+	match->compiler.metrics = metrics;
+	match->failures_max = limits->failures;
 	match_index_init(&match->index, seed);
 	*ret_match = match;
 	return OK;
+}
+
+static void free_query(struct match_query *query)
+{
+	cel_release(query->tree);
+	mem_free(query);
 }
 
 /* What making a query gave, but for its place among the queries. */
@@ -40,7 +79,7 @@ static void undo_query(struct match *match, struct match_query *query)
 	}
 	metrics_add(match->metrics, METRIC_queries_active, -1);
 	match_index_unfile(&match->index, query);
-	mem_free(query);
+	free_query(query);
 }
 
 void match_free(struct match *match)
@@ -58,7 +97,9 @@ void match_free(struct match *match)
 	}
 	map_fini(&match->queries);
 	match_index_fini(&match->index);
+	cel_regexes_free(match->compiler.regexes);
 	arena_fini(&match->scratch);
+	arena_fini(&match->memory);
 	mem_free(match->hits);
 	mem_free(match);
 }
@@ -98,7 +139,7 @@ static enum err make_query(
 	check(cel_pack(key->tree, query->memory, size, &query->tree) == size);
 	enum err err = match_index_file(&match->index, key->database, key->collection, query);
 	if (err != OK) {
-		mem_free(query);
+		free_query(query);
 		return err;
 	}
 	if (match->interest) {
@@ -133,12 +174,23 @@ static enum err find_or_make(
 }
 
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
-	struct err_info *info, uint32_t *ret_filter, struct match_query **ret_query)
+	struct match_refusal *ret_refusal, struct match_query **ret_query)
 {
-	struct query_key key = {subscription->database, subscription->collection, NULL};
-	enum err err = match_compile(&match->scratch, subscription, info, ret_filter, &key.tree);
+	struct match_compiled compiled = {0};
+	struct match_query *query = NULL;
+	enum err err = match_compile(
+		&match->scratch, &match->compiler, subscription, ret_refusal, &compiled);
 	if (err == OK) {
-		err = find_or_make(match, &key, ret_query);
+		const struct query_key key = {
+			subscription->database, subscription->collection, compiled.tree};
+		err = find_or_make(match, &key, &query);
+	}
+	if (compiled.expression) {
+		cel_release(compiled.expression);
+	}
+	if (err == OK) {
+		query->has_expression = query->has_expression || compiled.expression;
+		*ret_query = query;
 	}
 	arena_reset(&match->scratch);
 	return err;
@@ -202,6 +254,8 @@ static struct cel_input input_of(const struct event *event)
 struct search {
 	struct match *match;
 	struct cel_input input;
+	struct cel_value slots[MATCH_SLOTS];
+	struct cel_run run;
 	uint32_t event;
 	size_t hits_count;
 	int64_t candidates, errors;
@@ -223,10 +277,85 @@ static enum err add_hit(struct search *search, struct match_query *query)
 	return OK;
 }
 
+static void begin_run(struct match *match, struct search *search, const struct event *event)
+{
+	search->input = input_of(event);
+	match_slots_fill(event, &search->input, search->slots);
+	search->run = (struct cel_run){.arena = &match->memory,
+		.slots = search->slots,
+		.steps = match->compiler.limits.steps,
+		.memory_bytes = match->compiler.limits.memory_bytes};
+	search->input.run = &search->run;
+}
+
+static void count_failure(struct metrics *metrics, enum cel_failure failure)
+{
+	static const enum metric counters[] = {
+		[CEL_FAILED_NAME] = METRIC_expression_errors_name,
+		[CEL_FAILED_TYPE] = METRIC_expression_errors_type,
+		[CEL_FAILED_RANGE] = METRIC_expression_errors_range,
+		[CEL_FAILED_ARGUMENT] = METRIC_expression_errors_argument,
+		[CEL_FAILED_BUDGET] = METRIC_expression_stops_steps,
+		[CEL_FAILED_MEMORY] = METRIC_expression_stops_memory,
+	};
+	metrics_add(metrics, counters[failure], 1);
+}
+
+static bool note_trouble(struct match *match, struct match_query *query,
+	enum model_notice_code code, const char *text)
+{
+	if (match->troubles_count == TROUBLES_MAX) {
+		return false;
+	}
+	match->troubles[match->troubles_count++] = (struct match_trouble){query, code, text};
+	return true;
+}
+
+static const char *words_for(enum cel_failure failure)
+{
+	static const char *const words[] = {
+		[CEL_FAILED_NAME] = "keeps failing: a field or a key is missing; ask with has()",
+		[CEL_FAILED_TYPE] = "keeps failing: a value is of another type than it asks for",
+		[CEL_FAILED_RANGE] = "keeps failing: a number is out of range",
+		[CEL_FAILED_ARGUMENT] = "keeps failing: a function cannot use what it is given",
+		[CEL_FAILED_BUDGET] = "was stopped: it takes too many steps on a large document",
+		[CEL_FAILED_MEMORY] = "was stopped: it takes too much memory on a large document",
+	};
+	return words[failure];
+}
+
+/* Counts what an expression's evaluation came to; subscribers of one that does no good are told. */
+static void judge(struct search *search, struct match_query *query, enum cel_outcome outcome)
+{
+	struct match *match = search->match;
+	struct cel_run *run = &search->run;
+	if (outcome != CEL_IS_ERROR) {
+		query->failures = 0;
+		return;
+	}
+	enum cel_failure failure = run->failure;
+	count_failure(match->metrics, failure);
+	bool was_stopped = failure == CEL_FAILED_BUDGET || failure == CEL_FAILED_MEMORY;
+
+	if (was_stopped && !query->was_stopped) {
+		query->was_stopped =
+			note_trouble(match, query, MODEL_NOTICE_STOPPED, words_for(failure));
+	}
+	query->failures += query->failures < UINT32_MAX;
+	if (query->failures == match->failures_max && !was_stopped &&
+		!note_trouble(match, query, MODEL_NOTICE_FAILING, words_for(failure))) {
+		query->failures--; /* the next time, then */
+	}
+}
+
 static enum err try_candidate(void *ctx, struct match_query *query)
 {
 	struct search *search = ctx;
 	enum cel_outcome outcome = cel_evaluate(query->tree, &search->input);
+	if (query->has_expression) {
+		judge(search, query, outcome);
+		arena_reset(&search->match->memory);
+	}
 	search->candidates += query->tree->kind != CEL_TRUE;
 	search->errors += outcome == CEL_IS_ERROR;
 	return outcome == CEL_IS_TRUE ? add_hit(search, query) : OK;
@@ -241,7 +370,7 @@ static enum err match_event(struct search *search, const struct event *event)
 		return OK;
 	}
 	check(event->is_read);
-	search->input = input_of(event);
+	begin_run(search->match, search, event);
 	const struct match_look look = {event, &search->input};
 	return match_index_visit(index, collection, &look, try_candidate, search);
 }
@@ -252,6 +381,7 @@ enum err match_events(struct match *match, struct event *const *events, size_t c
 	check(count <= MATCH_BATCH_MAX);
 	struct search search = {.match = match};
 	enum err err = OK;
+	match->troubles_count = 0;
 	for (size_t i = 0; err == OK && i < count; i++) {
 		search.event = (uint32_t)i;
 		err = match_event(&search, events[i]);
@@ -265,7 +395,14 @@ enum err match_events(struct match *match, struct event *const *events, size_t c
 	return err;
 }
 
-bool match_query_holds(const struct match_query *query, const struct event *event)
+const struct match_trouble *match_troubles(const struct match *match, size_t *ret_count)
+{
+	*ret_count = match->troubles_count;
+	return match->troubles;
+}
+
+bool match_query_holds(
+	struct match *match, const struct match_query *query, const struct event *event)
 {
 	const struct match_collection *collection = query->collection;
 	if (event->operation == MODEL_NO_OPERATION ||
@@ -281,6 +418,9 @@ bool match_query_holds(const struct match_query *query, const struct event *even
 	if (needs_document && !event->document) {
 		return false;
 	}
-	const struct cel_input input = input_of(event);
-	return cel_evaluate(query->tree, &input) == CEL_IS_TRUE;
+	struct search search = {.match = match};
+	begin_run(match, &search, event);
+	bool holds = cel_evaluate(query->tree, &search.input) == CEL_IS_TRUE;
+	arena_reset(&match->memory);
+	return holds;
 }

@@ -16,22 +16,37 @@
 struct match;
 struct match_query;
 
+/* What bounds expressions; see options.def. */
+struct match_limits {
+	uint32_t source_bytes, depth, nodes, macros, literal, regex_bytes, memory_bytes;
+	uint32_t failures; /* in a row, after which there is a trouble */
+	uint64_t cost, steps;
+};
+
 /*
  * `interest` (may be NULL) is told of every (database, collection) that gains or loses a query,
  * those that match_free takes included; it outlives the match.
  */
-enum err match_new(uint64_t seed, struct interest *interest, struct metrics *metrics,
-	struct match **ret_match) MUST_CHECK;
+enum err match_new(const struct match_limits *limits, uint64_t seed, struct interest *interest,
+	struct metrics *metrics, struct match **ret_match) MUST_CHECK;
 void match_free(struct match *match); /* queries left are freed with it */
 
+/* Why there can be no such query. */
+struct match_refusal {
+	enum model_refusal code;
+	uint32_t filter;       /* which filter, from 1; 0: it is the expression */
+	uint32_t line, column; /* where in the expression, from 1 */
+	char text[320]; /* what was wrong; begins as the original's: "unsupported operator: eq" */
+	char hint[240]; /* what would be right; may be empty */
+};
+
 /*
- * The query of a subscription's (database, collection, filters): found, or made. Each get is one
- * holder and wants one put; the last put removes the query. On ERR_INVALID `info->text` says what
- * was wrong and, behind "; ", what would be right, and `*ret_filter` which filter, from 1. The text
- * begins as the original's: "unsupported operator: eq; use one of ...".
+ * The query of a subscription's (database, collection, filters and expression): found, or made.
+ * Each get is one holder and wants one put; the last put removes the query. ERR_INVALID fills the
+ * refusal.
  */
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
-	struct err_info *info, uint32_t *ret_filter, struct match_query **ret_query) MUST_CHECK;
+	struct match_refusal *ret_refusal, struct match_query **ret_query) MUST_CHECK;
 void match_query_put(struct match *match, struct match_query *query);
 
 /* A pointer that the user keeps with the query; NULL at first. */
@@ -62,7 +77,25 @@ struct match_hit {
 enum err match_events(struct match *match, struct event *const *events, size_t count,
 	const struct match_hit **ret_hits, size_t *ret_hits_count) MUST_CHECK;
 
+/* What an expression may name, in order; NULL behind the last. */
+#define MATCH_NAMES_MAX 7
+struct match_name {
+	const char *name; /* "doc", "event.id", ... */
+	int type;         /* enum cel_type */
+};
+const struct match_name *match_name_at(size_t index);
+
+/* A query whose expression gives its subscribers no joy, told once for each code. */
+struct match_trouble {
+	struct match_query *query;
+	enum model_notice_code code;
+	const char *text; /* for people, static */
+};
+/* Those that the last match_events found; valid until the next. */
+const struct match_trouble *match_troubles(const struct match *match, size_t *ret_count);
+
 /* The slow truth, for tests: evaluates one query on one event without any index. */
-bool match_query_holds(const struct match_query *query, const struct event *event);
+bool match_query_holds(
+	struct match *match, const struct match_query *query, const struct event *event);
 
 #endif

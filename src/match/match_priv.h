@@ -5,7 +5,7 @@
 #ifndef MATCH_PRIV_H
 #define MATCH_PRIV_H
 
-#include "cel.h"
+#include "condition.h"
 #include "match.h"
 
 struct match_bucket;
@@ -28,16 +28,51 @@ struct match_query {
 	struct match_bucket *bucket; /* where an equality files it; else NULL */
 	struct match_list *list;     /* where it stands; NULL: it is its whole collection's */
 	struct match_query *next, *previous;
-	bool is_by_id; /* found by `_id == c`, or a residual that begins with `_id in [c...]` */
+	bool has_expression;
+	bool was_stopped;  /* its subscribers know */
+	uint32_t failures; /* in a row */
+	bool is_by_id;     /* found by `_id == c`, or a residual that begins with `_id in [c...]` */
 
 	_Alignas(max_align_t) char memory[];
 };
 
-/* ---- filters.c ---- */
+/* ---- filters.c, expression.c ---- */
 
-/* The canonical tree of a subscription's filters, in `arena`. As match_query_get. */
-enum err match_compile(struct arena *arena, const struct model_subscription *subscription,
-	struct err_info *info, uint32_t *ret_filter, const struct cel_node **ret_tree) MUST_CHECK;
+struct match_compiler {
+	struct cel_limits limits;
+	struct cel_regexes *regexes;
+	struct metrics *metrics; /* may be NULL */
+};
+
+struct match_compiled {
+	const struct cel_node *tree;       /* canonical; its programs are those of `expression` */
+	const struct cel_node *expression; /* to be released; NULL: there is none */
+};
+
+/* A subscription's filters and expression as one tree, in `arena`. As match_query_get. */
+enum err match_compile(struct arena *arena, const struct match_compiler *compiler,
+	const struct model_subscription *subscription, struct match_refusal *ret_refusal,
+	struct match_compiled *ret_compiled) MUST_CHECK;
+
+/* The tree of an expression, to be released. */
+enum err match_compile_expression(struct arena *arena, const struct match_compiler *compiler,
+	struct bytes source, struct match_refusal *ret_refusal,
+	const struct cel_node **ret_tree) MUST_CHECK;
+
+enum match_slot {
+	MATCH_SLOT_DOCUMENT,
+	MATCH_SLOT_ID,
+	MATCH_SLOT_EVENT_ID,
+	MATCH_SLOT_OPERATION,
+	MATCH_SLOT_TIMESTAMP,
+	MATCH_SLOT_COLLECTION,
+	MATCH_SLOT_DATABASE,
+	MATCH_SLOTS,
+};
+
+/* What the names of an expression are for this event; borrows from it. */
+void match_slots_fill(const struct event *event, const struct cel_input *input,
+	struct cel_value slots[MATCH_SLOTS]);
 
 /* ---- index.c ---- */
 

@@ -68,6 +68,7 @@ struct model_subscription {
 	struct bytes collection;
 	const struct model_filter *filters;
 	size_t filters_count;
+	struct bytes expression; /* CEL, must hold besides the filters; empty: none */
 };
 
 /* Why a subscribe was refused. The numbers are the wire's (SubscribeResponse.code). */
@@ -85,8 +86,54 @@ struct model_answer {
 	struct bytes id;
 	enum model_refusal refusal;
 	uint32_t filter;   /* which filter, from 1; 0: none in particular */
+	uint32_t line;     /* where the expression is wrong, from 1; 0: nowhere in particular */
+	uint32_t column;   /* in code points, from 1 */
 	struct bytes text; /* for people: what was wrong; empty when accepted */
 	struct bytes hint; /* what would be right; may be empty */
+};
+
+/* The first message of a client that knows the extensions. */
+struct model_hello {
+	uint32_t version;
+	struct bytes gateway_id;
+	struct bytes after;         /* the newest position that it has; empty: live from now on */
+	uint32_t message_bytes_max; /* that it takes; 0: 4 MiB */
+};
+
+/* How a stream begins; the numbers are the wire's. */
+enum model_resume { MODEL_RESUME_LIVE = 0, MODEL_RESUME_REPLAY = 1, MODEL_RESUME_GAP = 2 };
+
+/* The answer to a Hello. */
+struct model_welcome {
+	uint32_t version;
+	uint64_t epoch;        /* another for each life of the Streamer */
+	struct bytes position; /* where the stream begins */
+	enum model_resume resume;
+	uint32_t lease_ms; /* without a message for so long the stream ends; 0: it does not */
+	uint32_t message_bytes_max;
+};
+
+/* Why changes are missing; the numbers are the wire's. */
+enum model_gap_reason {
+	MODEL_GAP_UNKNOWN = 0,
+	MODEL_GAP_TOO_OLD = 1,
+	MODEL_GAP_SOURCE = 2,
+	MODEL_GAP_TOO_LARGE = 3,
+};
+
+/* Stands where changes are missing from a stream. */
+struct model_gap {
+	struct bytes after, until; /* positions; empty: not known */
+	enum model_gap_reason reason;
+	uint64_t events; /* 0: not known */
+};
+
+/* What a subscriber is told of its expression; the numbers are the wire's. */
+enum model_notice_code { MODEL_NOTICE_FAILING = 0, MODEL_NOTICE_STOPPED = 1 };
+struct model_notice {
+	struct bytes subscription_id;
+	enum model_notice_code code;
+	struct bytes text; /* for people */
 };
 
 /* One event as a consumer sees it. */

@@ -408,6 +408,23 @@ static struct grpc_limits grpc_limits(const struct streamer *streamer)
 	};
 }
 
+static struct match_limits match_limits(const struct streamer *streamer)
+{
+	const int64_t *limits = streamer->options.limits;
+	return (struct match_limits){
+		.source_bytes = limit(streamer, OPTION_expression_bytes_max),
+		.depth = limit(streamer, OPTION_expression_depth_max),
+		.nodes = limit(streamer, OPTION_expression_nodes_max),
+		.macros = limit(streamer, OPTION_expression_macros_max),
+		.literal = limit(streamer, OPTION_expression_literal_max),
+		.regex_bytes = limit(streamer, OPTION_expression_regex_bytes_max),
+		.memory_bytes = limit(streamer, OPTION_expression_memory_max),
+		.failures = limit(streamer, OPTION_expression_failures_max),
+		.cost = (uint64_t)limits[OPTION_expression_cost_max],
+		.steps = (uint64_t)limits[OPTION_expression_steps_max],
+	};
+}
+
 static struct worker_options worker_options(struct streamer *streamer, uint32_t number)
 {
 	const int64_t *limits = streamer->options.limits;
@@ -419,6 +436,7 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.subs = {.id_bytes_max = limit(streamer, OPTION_subscription_id_bytes_max),
 			.per_stream_max = (size_t)limits[OPTION_stream_subscriptions_max],
 			.total_max = (size_t)limits[OPTION_subscriptions_max]},
+		.match = match_limits(streamer),
 		.remote = {.wire = streamer->wire,
 			.message_bytes_max = limit(streamer, OPTION_listen_message_bytes_max),
 			.delivery_bytes_max = limit(streamer, OPTION_delivery_bytes_max),

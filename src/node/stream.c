@@ -138,7 +138,8 @@ static enum err encode_subscription(const struct streamer_subscription *subscrip
 		.database = bytes_of(subscription->database),
 		.collection = bytes_of(subscription->collection),
 		.filters = filters,
-		.filters_count = count};
+		.filters_count = count,
+		.expression = bytes_of(subscription->expression)};
 	if (err == OK) {
 		err = wire_subscribe_encode(message, &encoded);
 		if (err == ERR_INVALID || err == ERR_CORRUPT) {
@@ -268,6 +269,9 @@ static enum err view_item(struct streamer_stream *stream, const struct stream_it
 		ret_item->kind = STREAMER_ANSWER;
 		ret_item->subscription_id = view(item->answer.id);
 		ret_item->accepted = item->answer.refusal == MODEL_ACCEPTED;
+		ret_item->filter = item->answer.filter;
+		ret_item->line = item->answer.line;
+		ret_item->column = item->answer.column;
 		ret_item->text = view(item->answer.text);
 		ret_item->hint = view(item->answer.hint);
 		return OK;
@@ -278,6 +282,15 @@ static enum err view_item(struct streamer_stream *stream, const struct stream_it
 		ret_item->kind = STREAMER_END;
 		ret_item->why = (enum streamer_err)item->why;
 		ret_item->text = view(item->text);
+		return OK;
+	case STREAM_NOTICE:
+		ret_item->kind = STREAMER_NOTICE;
+		ret_item->text = view(item->notice.text);
+		return view_ids(stream, item, ret_item);
+	case STREAM_GAP:
+		ret_item->kind = STREAMER_GAP;
+		ret_item->gap_reason = (enum streamer_gap_reason)item->gap.reason;
+		ret_item->gap_events = item->gap.events;
 		return OK;
 	case STREAM_ACK:
 		break;

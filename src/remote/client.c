@@ -1,11 +1,28 @@
 /*
- * The far end of a stream: one call on one connection. Requests that the call has no room for wait
- * in a buffer, each behind its length; heartbeats keep the connection known to be alive.
+ * The far end of a stream: one call on one connection. It begins with a Hello and a heartbeat,
+ * which every server answers in order: a Welcome first tells that it knows the extensions. Until
+ * then requests wait, so that no expression is sent to a server that would ignore it. Requests that
+ * the call has no room for wait in a buffer too, each behind its head; heartbeats keep the
+ * connection known to be alive.
  */
 #include "remote.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* Who the server is. */
+enum acquaintance {
+	SERVER_UNKNOWN, /* it has not answered yet */
+	SERVER_ORIGINAL,
+	SERVER_EXTENDED,
+};
+
+/* A request that waits; the message stands behind it. */
+struct waiting {
+	uint32_t size;
+	uint32_t
+		id_size; /* of a subscribe with an expression: its id, behind the message; else 0 */
+};
 
 struct remote_client {
 	struct loop *loop;
@@ -17,58 +34,110 @@ struct remote_client {
 	struct loop_timer *heartbeat;
 	struct arena arena;
 	struct buffer encoded; /* one request */
-	struct buffer waiting; /* requests: 4 bytes of length, then the message */
+	enum acquaintance server;
+	struct buffer waiting; /* requests: struct waiting, then its bytes */
 	size_t waiting_start;
 	int64_t heard_us; /* when the last message came */
 	_Atomic bool paused;
 	bool connected;
 	loop_fn closed;
 	void *closed_ctx;
+	struct loop_posted gone;
 };
+
+/* What is sent is ours, and has been bounded where it was made. */
+static const struct wire_limits no_limits = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static enum err wait_in_line(struct remote_client *client, struct bytes message)
+/* `id`: of a subscribe with an expression; else empty. */
+static enum err wait_in_line(struct remote_client *client, struct bytes message, struct bytes id)
 {
-	uint32_t size = (uint32_t)message.size;
-	enum err err = buffer_reserve(&client->waiting, sizeof(size) + message.size);
-	if (err != OK) {
-		return err;
+	const struct waiting head = {(uint32_t)message.size, (uint32_t)id.size};
+	enum err err = buffer_reserve(&client->waiting, sizeof(head) + message.size + id.size);
+	if (err == OK) {
+		err = buffer_append(
+			&client->waiting, (struct bytes){(const char *)&head, sizeof(head)});
 	}
-	char *place = client->waiting.data + client->waiting.size;
-	memcpy(place, &size, sizeof(size));
-	memcpy(place + sizeof(size), message.data, message.size);
-	client->waiting.size += sizeof(size) + message.size;
-	return OK;
+	if (err == OK) {
+		err = buffer_append(&client->waiting, message);
+	}
+	return err == OK ? buffer_append(&client->waiting, id) : err;
 }
 
-enum err remote_client_request(struct remote_client *client, struct bytes message)
+static enum err refuse_expression(struct remote_client *client, struct bytes id)
+{
+	const struct model_answer answer = {.id = id,
+		.refusal = MODEL_REFUSED_EXPRESSION,
+		.text = bytes_of("this Streamer does not know expressions"),
+		.hint = bytes_of("use filters")};
+	return stream_push_answer(client->stream, &answer, loop_now_us(client->loop));
+}
+
+static enum err request(struct remote_client *client, struct bytes message, struct bytes id)
 {
 	if (!client->call) {
 		return ERR_CLOSED;
 	}
-	if (client->waiting_start < client->waiting.size) {
-		return wait_in_line(client, message);
+	if (client->waiting_start < client->waiting.size || client->server == SERVER_UNKNOWN) {
+		return wait_in_line(client, message, id);
+	}
+	if (id.size > 0 && client->server == SERVER_ORIGINAL) {
+		return refuse_expression(client, id);
 	}
 	enum err err = grpc_call_send(client->call, message);
-	return err == ERR_FULL ? wait_in_line(client, message) : err;
+	return err == ERR_FULL ? wait_in_line(client, message, id) : err;
+}
+
+enum err remote_client_request(struct remote_client *client, struct bytes message)
+{
+	struct bytes id = {0};
+	struct wire_gateway_message parsed;
+	struct err_info refusal;
+	arena_reset(&client->arena);
+	enum err err =
+		wire_gateway_message_parse(message, &no_limits, &client->arena, &parsed, &refusal);
+	if (err == ERR_MEMORY) {
+		return err;
+	}
+	if (err == OK && parsed.kind == WIRE_GATEWAY_SUBSCRIBE &&
+		parsed.subscription.expression.size > 0) {
+		id = parsed.subscription.id;
+	}
+	return request(client, message, id);
+}
+
+/* Nothing would come back to a request that is lost, so it is told as the stream's end. */
+static void request_failed(struct remote_client *client, enum err err)
+{
+	if (err != OK && err != ERR_FULL && err != ERR_CLOSED) {
+		stream_finish(client->stream, err, "a request could not be sent");
+		grpc_call_cancel(client->call, GRPC_CANCELLED, "a request could not be sent");
+	}
 }
 
 static void on_writable(void *ctx)
 {
 	struct remote_client *client = ctx;
-	while (client->waiting_start < client->waiting.size) {
+	while (client->server != SERVER_UNKNOWN && client->waiting_start < client->waiting.size) {
 		const char *place = client->waiting.data + client->waiting_start;
-		uint32_t size = 0;
-		memcpy(&size, place, sizeof(size));
-		struct bytes message = {place + sizeof(size), size};
-		if (grpc_call_send(client->call, message) != OK) {
+		struct waiting head;
+		memcpy(&head, place, sizeof(head));
+		struct bytes message = {place + sizeof(head), head.size};
+		struct bytes id = {message.data + head.size, head.id_size};
+		bool is_refused = id.size > 0 && client->server == SERVER_ORIGINAL;
+		enum err err = is_refused ? refuse_expression(client, id)
+					  : grpc_call_send(client->call, message);
+		if (err != OK) {
+			request_failed(client, err);
 			return;
 		}
-		client->waiting_start += sizeof(size) + size;
+		client->waiting_start += sizeof(head) + head.size + head.id_size;
 	}
-	client->waiting.size = 0;
-	client->waiting_start = 0;
+	if (client->waiting_start == client->waiting.size) {
+		client->waiting.size = 0;
+		client->waiting_start = 0;
+	}
 }
 
 enum err remote_client_subscribe(
@@ -77,14 +146,15 @@ enum err remote_client_subscribe(
 	check(subscription->id.size > 0);
 	client->encoded.size = 0;
 	enum err err = wire_subscribe_encode(&client->encoded, subscription);
-	return err == OK ? remote_client_request(client, buffer_bytes(&client->encoded)) : err;
+	struct bytes id = subscription->expression.size > 0 ? subscription->id : (struct bytes){0};
+	return err == OK ? request(client, buffer_bytes(&client->encoded), id) : err;
 }
 
 enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id)
 {
 	client->encoded.size = 0;
 	enum err err = wire_unsubscribe_encode(&client->encoded, id);
-	return err == OK ? remote_client_request(client, buffer_bytes(&client->encoded)) : err;
+	return err == OK ? request(client, buffer_bytes(&client->encoded), (struct bytes){0}) : err;
 }
 
 /* ---- what comes ------------------------------------------------------------------------------ */
@@ -133,6 +203,50 @@ bool remote_client_is_paused(const struct remote_client *client)
 	return atomic_load_explicit(&client->paused, memory_order_acquire);
 }
 
+/* The first answer tells who the server is; what has waited for that goes out. */
+static void get_to_know(struct remote_client *client, enum acquaintance server)
+{
+	if (client->server == SERVER_UNKNOWN) {
+		client->server = server;
+		on_writable(client);
+	}
+}
+
+static enum err on_notice(struct remote_client *client, const struct model_notice *notice)
+{
+	size_t size = wire_id_size(notice->subscription_id);
+	struct bytes run = {arena_alloc(&client->arena, size), size};
+	if (!run.data) {
+		return ERR_MEMORY;
+	}
+	check(wire_id_write(notice->subscription_id, (char *)run.data) == size);
+	return stream_push_notice(client->stream, notice, run, 1, client->heard_us);
+}
+
+static enum err take_message(
+	struct remote_client *client, const struct wire_streamer_message *message)
+{
+	switch (message->kind) {
+	case WIRE_STREAMER_DELIVERY:
+		return on_delivery(client, message);
+	case WIRE_STREAMER_ANSWER:
+		return stream_push_answer(client->stream, &message->answer, client->heard_us);
+	case WIRE_STREAMER_NOTICE:
+		return on_notice(client, &message->notice);
+	case WIRE_STREAMER_GAP:
+		return stream_push_gap(client->stream, &message->gap, client->heard_us);
+	case WIRE_STREAMER_WELCOME:
+		get_to_know(client, SERVER_EXTENDED);
+		return OK;
+	case WIRE_STREAMER_HEARTBEAT_ACK:
+		get_to_know(client, SERVER_ORIGINAL); /* if there was no Welcome before it */
+		return OK;
+	case WIRE_STREAMER_NOTHING:
+		break;
+	}
+	return OK;
+}
+
 static void on_message(void *ctx, struct bytes bytes)
 {
 	struct remote_client *client = ctx;
@@ -140,10 +254,8 @@ static void on_message(void *ctx, struct bytes bytes)
 	arena_reset(&client->arena);
 	client->heard_us = loop_now_us(client->loop);
 	enum err err = wire_streamer_message_parse(bytes, &client->arena, &message);
-	if (err == OK && message.kind == WIRE_STREAMER_DELIVERY) {
-		err = on_delivery(client, &message);
-	} else if (err == OK && message.kind == WIRE_STREAMER_ANSWER) {
-		err = stream_push_answer(client->stream, &message.answer, client->heard_us);
+	if (err == OK) {
+		err = take_message(client, &message);
 	}
 	if (err != OK && err != ERR_CLOSED) {
 		char text[128];
@@ -193,9 +305,27 @@ static void on_heartbeat(void *ctx)
 	client->encoded.size = 0;
 	if (wire_heartbeat_encode(
 		    &client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000) == OK) {
-		(void)!remote_client_request(client, buffer_bytes(&client->encoded));
+		(void)!request(client, buffer_bytes(&client->encoded), (struct bytes){0});
 	}
 	loop_timer_start(client->heartbeat, client->options.heartbeat_us);
+}
+
+/* What every stream begins with. */
+static enum err introduce(struct remote_client *client)
+{
+	const struct model_hello hello = {
+		.version = 1, .message_bytes_max = client->options.message_bytes_max};
+	client->encoded.size = 0;
+	enum err err = wire_hello_encode(&client->encoded, &hello);
+	if (err == OK) {
+		err = grpc_call_send(client->call, buffer_bytes(&client->encoded));
+	}
+	client->encoded.size = 0;
+	if (err == OK) {
+		err = wire_heartbeat_encode(
+			&client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000);
+	}
+	return err == OK ? grpc_call_send(client->call, buffer_bytes(&client->encoded)) : err;
 }
 
 static void on_opened(void *ctx)
@@ -253,6 +383,7 @@ enum err remote_client_open(struct loop *loop, const struct remote_client_option
 	client->loop = loop;
 	client->options = *options;
 	client->stream = stream;
+	client->gone = (struct loop_posted){.fn = on_gone, .ctx = client};
 	size_t size = strlen(options->address) + 1;
 	client->address = mem_alloc(size);
 	if (!client->address) {
@@ -263,6 +394,7 @@ enum err remote_client_open(struct loop *loop, const struct remote_client_option
 	client->options.address = client->address;
 	const struct grpc_options grpc = {.message_bytes_max = options->message_bytes_max,
 		.window_bytes = 16U << 20,
+		.tells_rest = true,
 		.log = options->log,
 		.metrics = options->metrics};
 	enum err err = loop_timer_new(loop, on_heartbeat, client, &client->heartbeat);
@@ -280,6 +412,8 @@ enum err remote_client_open(struct loop *loop, const struct remote_client_option
 		client->call = NULL;
 		stream_finish(stream, err, "the call could not be made");
 		grpc_client_close(client->grpc);
+	} else {
+		request_failed(client, introduce(client));
 	}
 	*ret_client = client;
 	return OK;
@@ -291,7 +425,7 @@ void remote_client_close(struct remote_client *client, loop_fn closed, void *ctx
 	client->closed_ctx = ctx;
 	if (client->grpc) {
 		grpc_client_close(client->grpc);
-	} else if (loop_post(client->loop, on_gone, client) != OK) {
-		on_gone(client);
+	} else {
+		check(loop_post_owned(client->loop, &client->gone) == OK);
 	}
 }

@@ -53,7 +53,7 @@ enum err remote_server_new(struct loop *loop, const struct remote_server_options
 	const struct remote_engine *engine, struct remote_server **ret_server) MUST_CHECK;
 void remote_server_adopt(struct remote_server *server, int socket); /* serves it, or closes it */
 size_t remote_server_connections(const struct remote_server *server);
-/* GOAWAY to everybody; connections close as their calls end. */
+/* GOAWAY to everybody; connections close as their calls end, and no new ones are served. */
 void remote_server_drain(struct remote_server *server);
 /* Closes what is left; `closed` in a later turn, once, when nothing is open; then free. */
 void remote_server_close(struct remote_server *server, loop_fn closed, void *ctx);

@@ -11,6 +11,10 @@
 #define LOG_LINES_MAX 20
 #define LOG_LINE_US 1000000
 
+#define POSITION_BYTES_MAX 256
+/* What every peer takes, whatever it says: a delivery with its longest id and without its data. */
+#define MESSAGE_BYTES_LEAST 65536
+
 /* Requests are read before they are answered, so scratch memory is kept for one message at a time.
  */
 struct session {
@@ -22,7 +26,11 @@ struct session {
 	void *handle; /* NULL: the stream is closed, the call has only its rest to send */
 	struct loop_deferred flush;
 	struct arena arena;
-	struct buffer scratch; /* an answer, encoded */
+	struct buffer scratch;      /* an answer, encoded */
+	bool has_heard;             /* a message: a Hello is the first or none */
+	bool knows_extensions;      /* it has said Hello */
+	uint32_t message_bytes_max; /* that the gateway takes */
+	size_t notice_at;           /* bytes of the head notice's ids that have been told */
 	size_t split_at; /* bytes of the head delivery's ids that have left in earlier parts */
 };
 
@@ -42,11 +50,13 @@ struct remote_server {
 	struct connection *connections;
 	struct session *sessions;
 	size_t connections_count;
+	uint64_t epoch;         /* of this life */
 	int64_t log_refusal_us; /* refused connections before that are not logged */
 	bool draining;
 	bool closing;
 	loop_fn closed;
 	void *closed_ctx;
+	struct loop_posted nothing_open;
 };
 
 /* ---- the log --------------------------------------------------------------------------------- */
@@ -123,7 +133,7 @@ static struct bytes part_of_run(struct bytes run, size_t event_size, size_t most
 static enum err send_delivery(struct session *session, const struct stream_item *item)
 {
 	struct remote_server *server = session->server;
-	size_t most = server->options.delivery_bytes_max;
+	size_t most = session->message_bytes_max;
 	struct bytes event = item->event->encoded;
 	struct bytes run = {item->run.data + session->split_at, item->run.size - session->split_at};
 	struct bytes first = part_of_run(run, event.size, 0);
@@ -173,6 +183,27 @@ static enum err send_answer(struct session *session, const struct model_answer *
 	return err;
 }
 
+/* The notice to each subscription; a gateway of the original could not read it. */
+static enum err send_notice(struct session *session, const struct stream_item *item)
+{
+	struct model_notice notice = item->notice;
+	struct bytes rest = {
+		item->run.data + session->notice_at, item->run.size - session->notice_at};
+	while (session->knows_extensions && wire_id_next(&rest, &notice.subscription_id)) {
+		session->scratch.size = 0;
+		enum err err = wire_notice_encode(&session->scratch, &notice);
+		if (err == OK) {
+			err = grpc_call_send(session->call, buffer_bytes(&session->scratch));
+		}
+		if (err != OK) {
+			return err;
+		}
+		session->notice_at = item->run.size - rest.size;
+	}
+	session->notice_at = 0;
+	return OK;
+}
+
 static enum err send_item(struct session *session, const struct stream_item *item)
 {
 	session->scratch.size = 0;
@@ -185,6 +216,9 @@ static enum err send_item(struct session *session, const struct stream_item *ite
 	case STREAM_ACK:
 		err = wire_heartbeat_ack_encode(&session->scratch, item->timestamp_ms);
 		break;
+	case STREAM_NOTICE:
+		return send_notice(session, item);
+	case STREAM_GAP:
 	case STREAM_STATE:
 	case STREAM_END:
 		return OK;
@@ -259,6 +293,65 @@ static void on_subscribe(struct session *session, struct model_subscription *sub
 	server->engine.subscribe(session->handle, subscription, refusal);
 }
 
+static enum err send_scratch(struct session *session, enum err err)
+{
+	return err == OK ? grpc_call_send(session->call, buffer_bytes(&session->scratch)) : err;
+}
+
+/*
+ * The answer stands before everything else, as nothing has been queued yet. Without a history the
+ * stream begins now: who comes back is told that something may be missing.
+ */
+static enum err welcome(struct session *session, const struct model_hello *hello)
+{
+	const struct remote_server_options *options = &session->server->options;
+	bool comes_back = hello->after.size > 0;
+	const struct model_welcome welcome = {.version = 1,
+		.epoch = session->server->epoch,
+		.resume = comes_back ? MODEL_RESUME_GAP : MODEL_RESUME_LIVE,
+		.message_bytes_max = options->message_bytes_max};
+	session->scratch.size = 0;
+	enum err err = wire_welcome_encode(&session->scratch, &welcome);
+	err = send_scratch(session, err);
+	if (err == OK && comes_back) {
+		const struct model_gap gap = {.after = hello->after, .reason = MODEL_GAP_UNKNOWN};
+		session->scratch.size = 0;
+		err = wire_gap_encode(&session->scratch, &gap);
+		err = send_scratch(session, err);
+	}
+	return err;
+}
+
+static void refuse_hello(struct session *session, const char *text)
+{
+	say(session->connection, LOG_WARNING, "Hello refused: %s", text);
+	close_stream(session);
+	grpc_call_finish(session->call, GRPC_INVALID_ARGUMENT, text);
+}
+
+static void on_hello(struct session *session, const struct model_hello *hello, bool is_first)
+{
+	uint32_t most = hello->message_bytes_max;
+	if (!is_first) {
+		refuse_hello(session, "Hello must be the first message of a stream");
+		return;
+	}
+	if (hello->after.size > POSITION_BYTES_MAX) {
+		refuse_hello(session, "Hello.after is no position");
+		return;
+	}
+	session->knows_extensions = true;
+	if (most > 0 && most < session->message_bytes_max) {
+		session->message_bytes_max =
+			most > MESSAGE_BYTES_LEAST ? most : MESSAGE_BYTES_LEAST;
+	}
+	say(session->connection, LOG_INFO, "it is called %.*s", BYTES_FORMAT(hello->gateway_id));
+	enum err err = welcome(session, hello);
+	if (err != OK) {
+		end_call(session, err, bytes_of(err_text(err)));
+	}
+}
+
 static void on_message(void *ctx, struct bytes bytes)
 {
 	struct session *session = ctx;
@@ -268,6 +361,8 @@ static void on_message(void *ctx, struct bytes bytes)
 	if (!session->handle) {
 		return;
 	}
+	bool is_first = !session->has_heard;
+	session->has_heard = true;
 	arena_reset(&session->arena);
 	enum err err = wire_gateway_message_parse(
 		bytes, &server->options.wire, &session->arena, &message, &refusal);
@@ -277,7 +372,8 @@ static void on_message(void *ctx, struct bytes bytes)
 		close_stream(session);
 		grpc_call_finish(session->call,
 			err == ERR_CORRUPT ? GRPC_INTERNAL : grpc_status_of(err),
-			"the message is no valid GatewayMessage");
+			err == ERR_MEMORY ? err_text(err)
+					  : "the message is no valid GatewayMessage");
 		return;
 	}
 	switch (message.kind) {
@@ -289,6 +385,9 @@ static void on_message(void *ctx, struct bytes bytes)
 		break;
 	case WIRE_GATEWAY_HEARTBEAT:
 		server->engine.heartbeat(session->handle, message.heartbeat_timestamp_ms);
+		break;
+	case WIRE_GATEWAY_HELLO:
+		on_hello(session, &message.hello, is_first);
 		break;
 	case WIRE_GATEWAY_NOTHING:
 		break;
@@ -349,6 +448,7 @@ static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes 
 	session->server = server;
 	session->connection = connection;
 	session->call = call;
+	session->message_bytes_max = server->options.delivery_bytes_max;
 	session->flush.fn = flush;
 	session->flush.ctx = session;
 	enum err err = server->engine.open(server->engine.ctx, grpc_call_peer(call), on_wake,
@@ -418,7 +518,10 @@ static void refuse_connection(struct connection *connection)
 void remote_server_adopt(struct remote_server *server, int socket)
 {
 	const struct remote_server_options *options = &server->options;
-	struct connection *connection = server->closing ? NULL : mem_calloc(1, sizeof(*connection));
+	struct connection *connection = NULL;
+	if (!server->draining) {
+		connection = mem_calloc(1, sizeof(*connection));
+	}
 	if (!connection) {
 		loop_socket_close(server->loop, socket);
 		return;
@@ -469,9 +572,7 @@ void remote_server_close(struct remote_server *server, loop_fn closed, void *ctx
 	server->closed = closed;
 	server->closed_ctx = ctx;
 	if (server->connections_count == 0) {
-		if (loop_post(server->loop, on_nothing_open, server) != OK) {
-			on_nothing_open(server);
-		}
+		check(loop_post_owned(server->loop, &server->nothing_open) == OK);
 		return;
 	}
 	struct connection *next = NULL;
@@ -491,6 +592,8 @@ enum err remote_server_new(struct loop *loop, const struct remote_server_options
 	server->loop = loop;
 	server->options = *options;
 	server->engine = *engine;
+	server->epoch = loop_random(loop);
+	server->nothing_open = (struct loop_posted){.fn = on_nothing_open, .ctx = server};
 	*ret_server = server;
 	return OK;
 }

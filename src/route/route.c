@@ -189,6 +189,29 @@ static void route_event(struct route *route, struct event *event, const struct m
 	}
 }
 
+/* The subscribers of expressions that do no good are told so. */
+static void tell_troubles(struct route *route, int64_t now_us)
+{
+	size_t count = 0;
+	const struct match_trouble *troubles = match_troubles(route->match, &count);
+	for (size_t i = 0; i < count; i++) {
+		const struct model_notice notice = {
+			.code = troubles[i].code, .text = bytes_of(troubles[i].text)};
+		const struct subs_group *group = NULL;
+		struct subs_run run;
+		while ((group = subs_next_run(troubles[i].query, group, &run)) != NULL) {
+			struct route_target *target = run.handle;
+			enum err err = stream_push_notice(
+				target->stream, &notice, run.ids, run.count, now_us);
+			if (err == OK) {
+				metrics_add(route->metrics, METRIC_notices, run.count);
+			} else {
+				note_end(route, target, err);
+			}
+		}
+	}
+}
+
 enum err route_events(
 	struct route *route, struct event *const *events, size_t count, int64_t now_us)
 {
@@ -208,6 +231,7 @@ enum err route_events(
 		route_event(route, events[event], hits + first, last - first, now_us);
 		matched++;
 	}
+	tell_troubles(route, now_us);
 	metrics_add(route->metrics, METRIC_events_routed, (int64_t)count);
 	metrics_add(route->metrics, METRIC_events_matched, matched);
 	tell_ended(route);

@@ -156,6 +156,11 @@ bool stream_has_ended(const struct stream *stream)
 		atomic_load_explicit(&stream->consumer_closed, memory_order_relaxed);
 }
 
+const char *stream_end_text(const struct stream *stream)
+{
+	return stream->end_text;
+}
+
 static enum err too_slow(struct stream *stream, const char *limit)
 {
 	metrics_add(stream->metrics, METRIC_streams_slow, 1);
@@ -225,7 +230,7 @@ enum err stream_push_delivery(struct stream *stream, struct event *event, const 
 	record->kind = STREAM_DELIVERY;
 	record->event = event_ref(event);
 	record->count = ids_count;
-	record->sizes[0] = (uint32_t)run_size;
+	record->run_size = (uint32_t)run_size;
 	char *place = (char *)(record + 1);
 	for (size_t i = 0; i < runs_count; i++) {
 		memcpy(place, runs[i].data, runs[i].size);
@@ -251,11 +256,21 @@ static enum err begin_control(
 	return OK;
 }
 
+/* Copies bytes to *place, which moves behind them; what is borrowed points to the copy from then
+ * on. */
+static void keep(char **place, struct bytes *bytes)
+{
+	if (bytes->size > 0) {
+		memcpy(*place, bytes->data, bytes->size);
+	}
+	bytes->data = *place;
+	*place += bytes->size;
+}
+
 enum err stream_push_answer(
 	struct stream *stream, const struct model_answer *answer, int64_t now_us)
 {
-	const struct bytes pieces[] = {answer->id, answer->text, answer->hint};
-	size_t more = answer->id.size + answer->text.size + answer->hint.size;
+	size_t more = sizeof(*answer) + answer->id.size + answer->text.size + answer->hint.size;
 	enum err err = admit(stream, record_size(more), now_us);
 	struct record *record = NULL;
 	if (err == OK) {
@@ -264,17 +279,57 @@ enum err stream_push_answer(
 	if (err != OK) {
 		return err;
 	}
-	record->figure = answer->refusal;
-	record->count = answer->filter;
-	char *place = (char *)(record + 1);
-	for (size_t i = 0; i < 3; i++) {
-		if (pieces[i].size > 0) {
-			memcpy(place, pieces[i].data, pieces[i].size);
-		}
-		record->sizes[i] = (uint32_t)pieces[i].size;
-		place += pieces[i].size;
-	}
+	struct model_answer *kept = (struct model_answer *)(void *)(record + 1);
+	char *place = (char *)(kept + 1);
+	*kept = *answer;
+	keep(&place, &kept->id);
+	keep(&place, &kept->text);
+	keep(&place, &kept->hint);
 	publish(stream, &stream->control, record);
+	return OK;
+}
+
+enum err stream_push_notice(struct stream *stream, const struct model_notice *notice,
+	struct bytes run, uint32_t ids_count, int64_t now_us)
+{
+	size_t more = sizeof(*notice) + notice->text.size + run.size;
+	enum err err = admit(stream, record_size(more), now_us);
+	struct record *record = NULL;
+	if (err == OK) {
+		err = begin_control(stream, STREAM_NOTICE, more, &record);
+	}
+	if (err != OK) {
+		return err;
+	}
+	struct model_notice *kept = (struct model_notice *)(void *)(record + 1);
+	char *place = (char *)(kept + 1);
+	*kept = *notice;
+	keep(&place, &run);
+	keep(&place, &kept->text);
+	record->run_size = (uint32_t)run.size;
+	record->count = ids_count;
+	publish(stream, &stream->control, record);
+	return OK;
+}
+
+enum err stream_push_gap(struct stream *stream, const struct model_gap *gap, int64_t now_us)
+{
+	size_t size = record_size(sizeof(*gap) + gap->after.size + gap->until.size);
+	enum err err = admit(stream, size, now_us);
+	if (err != OK) {
+		return err;
+	}
+	struct record *record = chain_begin(&stream->deliveries, size);
+	if (!record) {
+		return ERR_MEMORY;
+	}
+	record->kind = STREAM_GAP;
+	struct model_gap *kept = (struct model_gap *)(void *)(record + 1);
+	char *place = (char *)(kept + 1);
+	*kept = *gap;
+	keep(&place, &kept->after);
+	keep(&place, &kept->until);
+	publish(stream, &stream->deliveries, record);
 	return OK;
 }
 
@@ -330,15 +385,18 @@ static void view_record(const struct record *record, struct stream_item *item)
 	case STREAM_DELIVERY:
 		item->event = record->event;
 		item->ids_count = record->count;
-		item->run = (struct bytes){place, record->sizes[0]};
+		item->run = (struct bytes){place, record->run_size};
 		break;
 	case STREAM_ANSWER:
-		item->answer.refusal = (enum model_refusal)record->figure;
-		item->answer.filter = record->count;
-		item->answer.id = (struct bytes){place, record->sizes[0]};
-		item->answer.text = (struct bytes){place + record->sizes[0], record->sizes[1]};
-		item->answer.hint = (struct bytes){
-			place + record->sizes[0] + record->sizes[1], record->sizes[2]};
+		item->answer = *(const struct model_answer *)(const void *)place;
+		break;
+	case STREAM_NOTICE:
+		item->notice = *(const struct model_notice *)(const void *)place;
+		item->ids_count = record->count;
+		item->run = (struct bytes){place + sizeof(item->notice), record->run_size};
+		break;
+	case STREAM_GAP:
+		item->gap = *(const struct model_gap *)(const void *)place;
 		break;
 	case STREAM_ACK:
 		item->timestamp_ms = record->figure;

@@ -1,10 +1,10 @@
 /*
- * stream: one consumer's bounded queue of deliveries, answers and acknowledgements.
+ * stream: one consumer's bounded queue of deliveries, answers, acknowledgements, notices, gaps.
  * Owns: its queue, and a reference to each event in it; it is shared by its two ends and counted.
  * Threads: one producer (a worker, or a client's thread) and one consumer, which may be another
  * thread; no lock: a chain of segments that one end fills and the other empties. Errors: ERR_LIMIT
  * (the stream has ended because its consumer is too slow), ERR_CLOSED, ERR_MEMORY. Invariant: what
- * was pushed is popped in order, answers and acknowledgements ahead of deliveries; END is popped
+ * was pushed is popped in order, deliveries and gaps behind everything else; END is popped
  * exactly once, last, and nothing queued behind or before it comes after it.
  */
 #ifndef STREAM_H
@@ -27,6 +27,8 @@ enum stream_item_kind {
 	STREAM_DELIVERY,
 	STREAM_ANSWER, /* to a subscribe */
 	STREAM_ACK,    /* to a heartbeat */
+	STREAM_NOTICE, /* of what becomes of an expression */
+	STREAM_GAP,    /* deliveries are missing here */
 	STREAM_STATE,  /* the connection behind a remote stream */
 	STREAM_END,
 };
@@ -37,9 +39,11 @@ enum stream_state { STREAM_CONNECTED, STREAM_RECONNECTING };
 struct stream_item {
 	enum stream_item_kind kind;
 	struct event *event; /* DELIVERY */
-	struct bytes run;    /* DELIVERY: the ids, encoded */
+	struct bytes run;    /* DELIVERY, NOTICE: the ids, encoded */
 	uint32_t ids_count;
 	struct model_answer answer; /* ANSWER */
+	struct model_notice notice; /* NOTICE; its subscriptions are those of the run */
+	struct model_gap gap;       /* GAP */
 	int64_t timestamp_ms;       /* ACK: echoed */
 	enum stream_state state;    /* STATE */
 	enum err why;               /* END: OK when its consumer or the engine closed it */
@@ -65,6 +69,12 @@ enum err stream_push_delivery(struct stream *stream, struct event *event, const 
 	size_t runs_count, uint32_t ids_count, int64_t now_us) MUST_CHECK;
 enum err stream_push_answer(
 	struct stream *stream, const struct model_answer *answer, int64_t now_us) MUST_CHECK;
+/* The same notice for each of a run of ids. */
+enum err stream_push_notice(struct stream *stream, const struct model_notice *notice,
+	struct bytes run, uint32_t ids_count, int64_t now_us) MUST_CHECK;
+/* Keeps its place among the deliveries. */
+enum err stream_push_gap(
+	struct stream *stream, const struct model_gap *gap, int64_t now_us) MUST_CHECK;
 enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t now_us) MUST_CHECK;
 enum err stream_push_state(struct stream *stream, enum stream_state state) MUST_CHECK;
 /* Ends the stream: the consumer gets END ahead of anything queued. Later pushes are ERR_CLOSED. */
@@ -75,6 +85,8 @@ void stream_finish(struct stream *stream, enum err why, const char *text);
  */
 enum err stream_tick(struct stream *stream, int64_t now_us) MUST_CHECK;
 bool stream_has_ended(const struct stream *stream); /* no more can be pushed */
+/* Why the producer has ended it, for people; "" before. Borrowed from the stream. */
+const char *stream_end_text(const struct stream *stream);
 
 /* Figures for whoever ends a stream or reports on it. Either end; snapshots. */
 size_t stream_queued_bytes(const struct stream *stream);

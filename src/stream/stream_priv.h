@@ -4,14 +4,14 @@
 
 #include "stream.h"
 
-/* One queued item. Its bytes (`run`, or an answer's id, text and hint) follow it. */
+/* One queued item. What follows it is the run, or a struct of the model and what that points to. */
 struct record {
 	uint32_t size; /* record_size of all that follows */
 	uint32_t kind; /* enum stream_item_kind */
 	struct event *event;
-	int64_t figure; /* ACK: timestamp; STATE: the state; ANSWER: the refusal */
-	uint32_t count; /* DELIVERY: ids; ANSWER: which filter */
-	uint32_t sizes[3];
+	int64_t figure;    /* ACK: timestamp; STATE: the state */
+	uint32_t count;    /* DELIVERY, NOTICE: ids */
+	uint32_t run_size; /* DELIVERY, NOTICE */
 };
 
 /* The size of a record that `more` bytes follow: records stand at multiples of 16. */

@@ -53,6 +53,7 @@ struct subs {
 	struct subs_stream *freed; /* not swept yet */
 	uint64_t next_stream_number;
 	char text[400];
+	struct match_refusal refusal;
 };
 
 enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match *match,
@@ -385,10 +386,21 @@ static bool refuse_by_limit(
 }
 
 static void refuse_filters(struct subs *subs, struct model_answer *answer,
-	enum model_refusal refusal, const struct err_info *info)
+	enum model_refusal refusal, const char *text)
 {
-	(void)snprintf(subs->text, sizeof(subs->text), "failed to compile filters: %s", info->text);
+	(void)snprintf(subs->text, sizeof(subs->text), "failed to compile filters: %s", text);
 	refuse(subs, answer, refusal, subs->text);
+}
+
+/* The refusal's texts stay until the next call. */
+static void refuse_query(struct subs *subs, struct model_answer *answer)
+{
+	const struct match_refusal *refusal = &subs->refusal;
+	answer->filter = refusal->filter;
+	answer->line = refusal->line;
+	answer->column = refusal->column;
+	answer->hint = bytes_of(refusal->hint);
+	refuse_filters(subs, answer, refusal->code, refusal->text);
 }
 
 void subs_add(struct subs *subs, struct subs_stream *stream,
@@ -403,16 +415,14 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	if (refusal->code != OK) {
 		refuse_filters(subs, ret_answer,
 			refusal->code == ERR_LIMIT ? MODEL_REFUSED_LIMIT : MODEL_REFUSED_FILTER,
-			refusal);
+			refusal->text);
 		return;
 	}
 	struct match_query *query = NULL;
-	struct err_info info = {0};
-	uint32_t filter = 0;
-	enum err err = match_query_get(subs->match, subscription, &info, &filter, &query);
+	subs->refusal = (struct match_refusal){0};
+	enum err err = match_query_get(subs->match, subscription, &subs->refusal, &query);
 	if (err == ERR_INVALID) {
-		ret_answer->filter = filter;
-		refuse_filters(subs, ret_answer, MODEL_REFUSED_FILTER, &info);
+		refuse_query(subs, ret_answer);
 		return;
 	}
 	if (err == OK) {

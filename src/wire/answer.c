@@ -69,6 +69,8 @@ static void put_answer_fields(struct wire_writer *writer, const void *message)
 	wire_put_string(writer, 3, whole(answer->text));
 	wire_put_integer(writer, 100, (uint64_t)answer->refusal);
 	wire_put_integer(writer, 101, answer->filter);
+	wire_put_integer(writer, 102, answer->line);
+	wire_put_integer(writer, 103, answer->column);
 	wire_put_string(writer, 104, whole(answer->hint));
 }
 
@@ -235,6 +237,12 @@ static enum err take_answer(const struct wire_field *field, void *ctx)
 	case 101:
 		wire_take_uint32(field, &reader->answer.filter);
 		return OK;
+	case 102:
+		wire_take_uint32(field, &reader->answer.line);
+		return OK;
+	case 103:
+		wire_take_uint32(field, &reader->answer.column);
+		return OK;
 	case 104:
 		return wire_take_string(field, &reader->answer.hint);
 	default:
@@ -282,7 +290,8 @@ enum err wire_streamer_message_parse(
 {
 	uint32_t number;
 	struct bytes payload;
-	enum err err = wire_oneof(bytes, (struct wire_range){1, 3}, arena, &number, &payload);
+	enum err err =
+		wire_oneof(bytes, (struct wire_range){1, 3, 100, 104}, arena, &number, &payload);
 	if (err != OK) {
 		return err;
 	}
@@ -293,8 +302,8 @@ enum err wire_streamer_message_parse(
 		message.kind = WIRE_STREAMER_DELIVERY;
 		err = parse_run(payload, arena, &message.run);
 		if (err == OK) {
-			err = wire_oneof(payload, (struct wire_range){2, 2}, arena, &event_number,
-				&message.event);
+			err = wire_oneof(payload, (struct wire_range){.first = 2, .last = 2}, arena,
+				&event_number, &message.event);
 		}
 		break;
 	case 2:
@@ -304,6 +313,18 @@ enum err wire_streamer_message_parse(
 	case 3:
 		message.kind = WIRE_STREAMER_ANSWER;
 		err = parse_answer(payload, &message.answer);
+		break;
+	case 100:
+		message.kind = WIRE_STREAMER_WELCOME;
+		err = wire_welcome_parse(payload, &message.welcome);
+		break;
+	case 101:
+		message.kind = WIRE_STREAMER_GAP;
+		err = wire_gap_parse(payload, &message.gap);
+		break;
+	case 104:
+		message.kind = WIRE_STREAMER_NOTICE;
+		err = wire_notice_parse(payload, &message.notice);
 		break;
 	default:
 		break;

@@ -298,9 +298,10 @@ static enum err fill(struct event *event, const struct model_change *change,
 	event->document_id = keep(&place, options->document_id);
 	event->is_purge = options->is_purge;
 	event->is_without_document = options->is_without_document;
-	struct bytes database;
-	event->has_identity =
-		event_identity_parse(event->change.store_id, &database, &event->identity);
+	event->has_identity = options->identity != NULL;
+	if (options->identity) {
+		event->identity = *options->identity;
+	}
 	struct wire_document_head own =
 		moved_head(head, change->full_document, event->change.full_document);
 	own.collection = event->collection;
@@ -341,6 +342,7 @@ static enum err make_again(const struct event *event, struct bytes collection, s
 		.received_us = event->received_us,
 		.sequence = event->sequence,
 		.document_id = id,
+		.identity = event->has_identity ? &event->identity : NULL,
 		.is_purge = event->is_purge,
 		.is_without_document = event->is_without_document};
 	struct arena scratch = {0};

@@ -198,8 +198,9 @@ void wire_take_bool(const struct wire_field *field, bool *ret_boolean)
 
 static bool is_member(const struct wire_field *field, struct wire_range numbers)
 {
-	return field->type == WIRE_BYTES && field->number >= numbers.first &&
-		field->number <= numbers.last;
+	bool is_first = field->number >= numbers.first && field->number <= numbers.last;
+	bool is_extra = field->number >= numbers.extra_first && field->number <= numbers.extra_last;
+	return field->type == WIRE_BYTES && (is_first || is_extra);
 }
 
 /* Joins the pieces of field `number` in `message`, whose sizes sum up to `size`. */

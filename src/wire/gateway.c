@@ -198,6 +198,8 @@ static enum err take_subscribe(const struct wire_field *field, void *ctx)
 		return wire_take_string(field, &reader->subscription.collection);
 	case 4:
 		return wire_take_string(field, &reader->subscription.database);
+	case 100:
+		return wire_take_string(field, &reader->subscription.expression);
 	default:
 		break;
 	}
@@ -270,7 +272,8 @@ enum err wire_gateway_message_parse(struct bytes bytes, const struct wire_limits
 	}
 	uint32_t number;
 	struct bytes payload;
-	enum err err = wire_oneof(copy, (struct wire_range){1, 3}, arena, &number, &payload);
+	enum err err =
+		wire_oneof(copy, (struct wire_range){1, 3, 100, 100}, arena, &number, &payload);
 	if (err != OK) {
 		return err;
 	}
@@ -290,6 +293,10 @@ enum err wire_gateway_message_parse(struct bytes bytes, const struct wire_limits
 	case 3:
 		message.kind = WIRE_GATEWAY_HEARTBEAT;
 		err = wire_each_field(payload, take_heartbeat, &message);
+		break;
+	case 100:
+		message.kind = WIRE_GATEWAY_HELLO;
+		err = wire_hello_parse(payload, &message.hello);
 		break;
 	default:
 		break;

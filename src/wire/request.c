@@ -111,6 +111,7 @@ static void put_subscription(struct wire_writer *writer, const void *message)
 		wire_put_message(writer, 3, put_filter, &subscription->filters[i]);
 	}
 	wire_put_string(writer, 4, subscription->database);
+	wire_put_string(writer, 100, subscription->expression);
 }
 
 static void put_subscribe(struct wire_writer *writer, const void *message)

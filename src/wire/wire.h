@@ -62,7 +62,9 @@ struct wire_event_options {
 	uint64_t sequence;
 	struct bytes
 		document_id; /* known otherwise, for a document that does not say it; or empty */
-	bool is_purge;       /* see struct event */
+	/* of the change's store id; NULL: that names no document */
+	const struct event_identity *identity;
+	bool is_purge; /* see struct event */
 	bool is_without_document;
 };
 
@@ -113,6 +115,7 @@ enum wire_gateway_kind {
 	WIRE_GATEWAY_SUBSCRIBE,
 	WIRE_GATEWAY_UNSUBSCRIBE,
 	WIRE_GATEWAY_HEARTBEAT,
+	WIRE_GATEWAY_HELLO,
 };
 
 struct wire_gateway_message {
@@ -121,6 +124,7 @@ struct wire_gateway_message {
 	struct bytes unsubscribe_id;            /* UNSUBSCRIBE */
 	struct bytes gateway_id;                /* HEARTBEAT */
 	int64_t heartbeat_timestamp_ms;         /* HEARTBEAT */
+	struct model_hello hello;               /* HELLO */
 };
 
 struct wire_limits {
@@ -141,6 +145,7 @@ enum err wire_subscribe_encode(
 enum err wire_unsubscribe_encode(struct buffer *buffer, struct bytes id) MUST_CHECK;
 enum err wire_heartbeat_encode(
 	struct buffer *buffer, struct bytes gateway_id, int64_t timestamp_ms) MUST_CHECK;
+enum err wire_hello_encode(struct buffer *buffer, const struct model_hello *hello) MUST_CHECK;
 
 /* One subscription id as it stands in an EventDelivery; ids one behind the other are a run. */
 size_t wire_id_size(struct bytes id);
@@ -154,12 +159,19 @@ void wire_delivery_write(struct bytes run, struct bytes event, char *place);
 
 enum err wire_answer_encode(struct buffer *buffer, const struct model_answer *answer) MUST_CHECK;
 enum err wire_heartbeat_ack_encode(struct buffer *buffer, int64_t timestamp_ms) MUST_CHECK;
+/* These three only for a peer that has said Hello. */
+enum err wire_welcome_encode(struct buffer *buffer, const struct model_welcome *welcome) MUST_CHECK;
+enum err wire_gap_encode(struct buffer *buffer, const struct model_gap *gap) MUST_CHECK;
+enum err wire_notice_encode(struct buffer *buffer, const struct model_notice *notice) MUST_CHECK;
 
 enum wire_streamer_kind {
 	WIRE_STREAMER_NOTHING,
 	WIRE_STREAMER_DELIVERY,
 	WIRE_STREAMER_HEARTBEAT_ACK,
 	WIRE_STREAMER_ANSWER,
+	WIRE_STREAMER_WELCOME,
+	WIRE_STREAMER_GAP,
+	WIRE_STREAMER_NOTICE,
 };
 struct wire_streamer_message {
 	enum wire_streamer_kind kind;
@@ -167,6 +179,9 @@ struct wire_streamer_message {
 	struct bytes event; /* DELIVERY: the StreamerEvent's bytes, for wire_delivery_parse */
 	int64_t heartbeat_timestamp_ms;
 	struct model_answer answer;
+	struct model_welcome welcome;
+	struct model_gap gap;
+	struct model_notice notice;
 };
 enum err wire_streamer_message_parse(struct bytes bytes, struct arena *arena,
 	struct wire_streamer_message *ret_message) MUST_CHECK;

@@ -45,12 +45,14 @@ void wire_take_uint32(const struct wire_field *field, uint32_t *ret_integer);
 void wire_take_bool(const struct wire_field *field, bool *ret_boolean);
 
 /*
- * The embedded message that stands in a oneof with the numbers first to last: the last one set, and
+ * The embedded message that stands in a oneof with the numbers first to last, or extra_first to
+ * extra_last (0: there are no more): the last one set, and
  * if it was set several times in succession, all of its pieces joined in the arena (which is what
  * merging means). *ret_number is 0 if there is none.
  */
 struct wire_range {
 	uint32_t first, last;
+	uint32_t extra_first, extra_last;
 };
 enum err wire_oneof(struct bytes message, struct wire_range numbers, struct arena *arena,
 	uint32_t *ret_number, struct bytes *ret_message) MUST_CHECK;
@@ -81,6 +83,13 @@ void wire_put_message(
 
 /* Appends the message whole or not at all: ERR_INVALID if it was refused, ERR_MEMORY. */
 enum err wire_encode(struct buffer *buffer, wire_put_fn put, const void *message) MUST_CHECK;
+
+/* ---- hello.c: the messages of the extensions ------------------------------------------------- */
+
+enum err wire_hello_parse(struct bytes payload, struct model_hello *ret_hello) MUST_CHECK;
+enum err wire_welcome_parse(struct bytes payload, struct model_welcome *ret_welcome) MUST_CHECK;
+enum err wire_gap_parse(struct bytes payload, struct model_gap *ret_gap) MUST_CHECK;
+enum err wire_notice_parse(struct bytes payload, struct model_notice *ret_notice) MUST_CHECK;
 
 /* ---- documents ------------------------------------------------------------------------------- */
 

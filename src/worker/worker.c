@@ -160,13 +160,16 @@ static void report_end(struct worker_stream *stream, enum err why)
 	if (!stream->subs) {
 		return; /* said before */
 	}
+	const struct stream_limits *limits = &worker->options.stream;
+	const char *text = stream_end_text(stream->stream);
 	log_write(worker->options.log, loop_wall_us(worker->loop), LOG_WARNING,
 		"worker: stream ended: %s, worker=%u gateway=%s subscriptions=%zu "
-		"queued_bytes=%zu queued_deliveries=%llu queue_hard_bytes=%zu queue_soft_bytes=%zu",
-		why == ERR_LIMIT ? "too slow" : err_text(why), worker->options.number, stream->peer,
+		"queued_bytes=%zu queued_deliveries=%llu queue_hard_bytes=%zu queue_soft_bytes=%zu "
+		"queue_soft_ms=%lld",
+		*text ? text : err_text(why), worker->options.number, stream->peer,
 		subs_stream_count(stream->subs), stream_queued_bytes(stream->stream),
-		(unsigned long long)stream_queued_count(stream->stream),
-		worker->options.stream.hard_bytes, worker->options.stream.soft_bytes);
+		(unsigned long long)stream_queued_count(stream->stream), limits->hard_bytes,
+		limits->soft_bytes, (long long)(limits->soft_us / 1000));
 	drop_subscriptions(stream);
 }
 
@@ -379,7 +382,8 @@ static enum err make_parts(struct worker *worker)
 		err = loop_timer_new(worker->loop, on_tick, worker, &worker->tick);
 	}
 	if (err == OK) {
-		err = match_new(seed, options->interest, options->metrics, &worker->match);
+		err = match_new(
+			&options->match, seed, options->interest, options->metrics, &worker->match);
 	}
 	if (err == OK) {
 		err = subs_new(

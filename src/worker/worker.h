@@ -12,6 +12,7 @@
 #include "base.h"
 #include "event.h"
 #include "loop.h"
+#include "match.h"
 #include "metrics.h"
 #include "model.h"
 #include "remote.h"
@@ -24,6 +25,7 @@ struct worker_options {
 	uint32_t json_depth_max;
 	struct stream_limits stream;
 	struct subs_limits subs;
+	struct match_limits match;
 	struct remote_server_options remote;
 	struct interest *interest;
 	loop_fn routed; /* worker_routed has moved, and the ring has room; on the worker's thread */

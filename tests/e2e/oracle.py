@@ -4,12 +4,14 @@ Straight from the sheet of values and the original's operators. Nothing here is 
 is compared with the Streamer, so it shares nothing with it.
 """
 
+import functools
 import json
 import os
 import re
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import strict_json  # noqa: E402
 import syntrix  # noqa: E402
 
 INT64 = range(-2 ** 63, 2 ** 63)
@@ -30,6 +32,20 @@ def parse(text):
     return json.loads(text, parse_int=parse_integer)
 
 
+def parse_leniently(text):
+    """What can be made of a document's bytes that may have to be refused."""
+    full_doc = json.loads(text.decode(errors="surrogateescape"))
+    return dict(full_doc, data=full_doc.get("data") or {})
+
+
+def is_refused(text):
+    try:
+        strict_json.read(text)
+    except strict_json.Refused:
+        return True
+    return False
+
+
 def flatten(full_doc, known=None):
     """The document that filters see: the user's fields, then the system's."""
     document = dict(full_doc["data"] or {})
@@ -46,7 +62,11 @@ def flatten(full_doc, known=None):
 def document_id(full_doc):
     """What the document itself says; a tombstone has no data.id."""
     identifier = (full_doc["data"] or {}).get("id")
-    return identifier if isinstance(identifier, str) else ""
+    return identifier if isinstance(identifier, str) and is_utf8(identifier) else ""
+
+
+def is_utf8(text):
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def document_data(document):
@@ -163,16 +183,25 @@ OPERATORS = {
 UNKNOWN = None  # a key that no document has: an UnknownId stands there
 
 
+@functools.lru_cache(maxsize=100000)
+def path_hash(collection, identifier):
+    return syntrix.document_hash(collection, identifier).hex()
+
+
 class UnknownId:
-    """The id of a delete whose document was never seen: only its hash is known."""
+    """The id of a delete whose document was never seen, or of a document that was refused: only
+    its hash is known, or not even that."""
 
     def __init__(self, mgo_doc_id, collection):
-        self.hash = mgo_doc_id[-32:]
+        named = has_identity({"mgo_doc_id": mgo_doc_id})
+        self.hash = mgo_doc_id[-32:] if named else None
         self.collection = collection
 
     def is_one(self, identifier):
+        if self.hash is None:
+            raise Fails("no hash to compare with")
         return (isinstance(identifier, str)
-                and syntrix.document_hash(self.collection, identifier).hex() == self.hash)
+                and path_hash(self.collection, identifier) == self.hash)
 
     def compare(self, op, value):
         if op in ("==", "!="):
@@ -222,65 +251,109 @@ def matches(subscription, database, document):
             and all(filter_holds(document, rule) for rule in subscription.get("filters", [])))
 
 
+def asks_for_one(rule):
+    """Whether it is an equality: `==`, or `in` with a single value."""
+    value = plain(rule["value"])
+    return rule["op"] == "==" or (rule["op"] == "in" and len(set(map(json.dumps, value))) == 1)
+
+
 def is_by_id(subscription):
-    """Whether it asks for documents by their ids, as those do that hear of hard deletes."""
-    return any(rule["field"] == "_id" and rule["op"] in ("==", "in")
-               for rule in subscription.get("filters", []))
+    """Whether documents are found for it by their ids alone: those hear of hard deletes. An
+    equality finds before `in` does."""
+    rules = subscription.get("filters", [])
+    if any(rule["field"] == "_id" and asks_for_one(rule) for rule in rules):
+        return True
+    return (any(rule["field"] == "_id" and rule["op"] == "in" for rule in rules)
+            and not any(map(asks_for_one, rules)))
+
+
+def ids_asked_for(subscription):
+    """The documents of which it asks for just one."""
+    for rule in subscription.get("filters", []):
+        if rule["field"] == "_id" and asks_for_one(rule):
+            asked = plain(rule["value"])
+            yield asked if rule["op"] == "==" else asked[0]
 
 
 class Expected:
-    """A change as every gateway must see it, and for which subscriptions."""
+    """A change as every gateway must see it, and for whom. `full_doc` may be a document's bytes."""
 
     def __init__(self, change, past=None):
         past = past if past is not None else Past()
         known = past.of(change)
-        full_doc = change.get("full_doc")
+        text = change.get("full_doc")
+        if isinstance(text, bytes):
+            change = dict(change, full_doc=parse_leniently(text))
         self.event_id = change["event_id"]
         self.operation = operation(change, known)
         self.database = change["database"]
         self.timestamp = change["timestamp"]
         self.document = self.data = None
+        self.change = change
         self.is_purge = change["op_type"] == "delete"
+        self.is_refused = False
         if self.operation is None:
             return
-        if self.is_purge:
-            self.database = change["mgo_doc_id"].rpartition(":")[0]
-            self.document = {"id": known[1], "collection": known[0]} if known else None
-        elif self.operation == "DELETE" and not full_doc.get("deleted"):
-            self.document = {"id": document_id(full_doc) or (known[1] if known else ""),
-                             "collection": full_doc["collection"], "deleted": True}
-        else:
-            is_delete = self.operation == "DELETE"
-            self.document = flatten(full_doc, known[1] if known and is_delete else None)
-            self.data = document_data(self.document)
+        self.fill(change, text, known[1] if known and self.operation == "DELETE" else "")
+        if self.is_purge and known:
+            self.document = {"id": known[1], "collection": known[0]}
         if self.document is None:
             return
-        if self.operation == "DELETE" and not self.document["id"] and has_identity(change):
-            self.document[UNKNOWN] = UnknownId(change["mgo_doc_id"],
+        if not self.document["id"] and (self.operation == "DELETE" or self.is_refused):
+            self.document[UNKNOWN] = UnknownId(change.get("mgo_doc_id"),
                                                self.document["collection"])
         past.note(change, self.document["collection"], self.document["id"],
                   self.operation == "DELETE")
 
+    def fill(self, change, text, known):
+        """The document, for filters and for deliveries; `known` is what a DELETE's id was."""
+        full_doc = change.get("full_doc")
+        if self.is_purge:
+            self.database = change["mgo_doc_id"].rpartition(":")[0]
+            return
+        self.document = {"id": document_id(full_doc) or known, "collection": full_doc["collection"]}
+        if self.operation == "DELETE" and not full_doc.get("deleted"):
+            self.document["deleted"] = True
+        elif isinstance(text, bytes) and is_refused(text):
+            self.is_refused = True
+        else:
+            full_doc = parse(text) if isinstance(text, bytes) else full_doc
+            self.document = flatten(full_doc, known)
+            self.data = document_data(self.document)
+
+    def identify(self, subscriptions):
+        """Of a DELETE whose id is not known: who asks for just that document knows it."""
+        if self.operation != "DELETE" or (self.document and self.document["id"]):
+            return
+        for subscription in subscriptions:
+            unknown = UnknownId(self.change.get("mgo_doc_id"), subscription["collection"])
+            if (unknown.hash is None or subscription["database"] != self.database
+                    or self.document and subscription["collection"] != self.document["collection"]):
+                continue
+            for identifier in ids_asked_for(subscription):
+                if unknown.is_one(identifier):
+                    self.document = {**(self.document or {}), "id": identifier, UNKNOWN: unknown,
+                                     "collection": subscription["collection"]}
+                    return
+
     def ids(self, subscriptions):
         """The ids of those of one gateway's subscriptions that match, sorted."""
+        self.identify(subscriptions)
         if self.document is None:
             return []
         return sorted(subscription["id"] for subscription in subscriptions
-                      if (is_by_id(subscription) or not self.is_purge)
+                      if self.is_for(subscription)
                       and matches(subscription, self.database, self.document))
 
-    def document_id(self, subscriptions):
-        """As it is delivered: an unknown id is known where somebody asks for just that document."""
-        unknown = self.document.get(UNKNOWN)
-        if isinstance(unknown, UnknownId):
-            for subscription in subscriptions:
-                for rule in subscription.get("filters", []):
-                    if (subscription["database"] == self.database
-                            and subscription["collection"] == self.document["collection"]
-                            and rule["field"] == "_id" and rule["op"] == "=="
-                            and unknown.is_one(plain(rule["value"]))):
-                        return plain(rule["value"])
-        return self.document["id"]
+    def is_for(self, subscription):
+        """A purge is for who asked by id, a document that was refused for whole collections too."""
+        if self.is_refused:
+            if not subscription.get("filters"):
+                return True
+            # No field of it can be known: the look-up of any but _id fails.
+            return is_by_id(subscription) and all(
+                rule["field"] == "_id" for rule in subscription["filters"])
+        return is_by_id(subscription) or not self.is_purge
 
     def delivery(self, ids):
         """The delivery as the gateways record it, document_data parsed, None if there is none."""

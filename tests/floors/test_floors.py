@@ -6,6 +6,7 @@ import tempfile
 
 TABLE = "modules = {\n  'base': [\n    [], [xxhash], ['base.c']\n  ],\n" \
         "  'grpc': [\n    ['base'], [nghttp2], ['grpc.c'],\n  ],\n" \
+        "  'cel': [\n    ['base'], [re2], ['cel.c', 're2.cc'],\n  ],\n" \
         "  'wire': [\n    ['base'], [], ['wire.c'],\n  ],\n}\n"
 RIGHT = {
     "src/meson.build": TABLE,
@@ -14,6 +15,7 @@ RIGHT = {
     "src/grpc/grpc.h": '#include "base.h"\n',
     "src/grpc/grpc_priv.h": "#include <nghttp2/nghttp2.h>\n",
     "src/grpc/grpc.c": '#include <sys/types.h>\n#include "grpc_priv.h"\n#include "grpc.h"\n#include "list.def"\n',
+    "src/cel/re2.cc": "#include <re2/re2.h>\n",
     "src/wire/wire.h": '#include "base.h"\n',
     "src/wire/wire.c": '#include "wire.h"\n',
     "include/streamer.h": "\n" * 300,
@@ -40,6 +42,8 @@ WRONG = [  # file, its text, what must be said
     ("src/grpc/grpc.c", "#include <protobuf-c/protobuf-c.h>\n", "belongs to tests"),
     ("src/grpc/grpc.c", '#include "puller.pb-c.h"\n', "belongs to tests"),
     ("src/grpc/grpc.c", "#include <re2/re2.h>\n", "belongs to cel"),
+    ("src/cel/cel.c", "#include <re2/re2.h>\n", "belongs to cel/re2.cc"),
+    ("src/cel/more.cc", "\n", "no meson.build names"),
     ("cli/main.c", "#include <uv.h>\n", "belongs to loop"),
     ("src/base/base.c", "\n" * 801, "a file of 801 lines"),
     ("include/streamer.h", "\n" * 301, "a file of 301 lines"),

@@ -35,6 +35,11 @@ static void check_same_gateway_message(
 	check_same(a, b, unsubscribe_id);
 	check_same(a, b, gateway_id);
 	check(a->heartbeat_timestamp_ms == b->heartbeat_timestamp_ms);
+	check_same(a, b, subscription.expression);
+	check(a->hello.version == b->hello.version);
+	check_same(a, b, hello.gateway_id);
+	check_same(a, b, hello.after);
+	check(a->hello.message_bytes_max == b->hello.message_bytes_max);
 }
 
 static enum err encode_gateway_message(
@@ -48,6 +53,8 @@ static enum err encode_gateway_message(
 	case WIRE_GATEWAY_HEARTBEAT:
 		return wire_heartbeat_encode(
 			buffer, message->gateway_id, message->heartbeat_timestamp_ms);
+	case WIRE_GATEWAY_HELLO:
+		return wire_hello_encode(buffer, &message->hello);
 	case WIRE_GATEWAY_NOTHING:
 		break;
 	}
@@ -126,6 +133,12 @@ static enum err encode_streamer_message(
 		return wire_heartbeat_ack_encode(buffer, message->heartbeat_timestamp_ms);
 	case WIRE_STREAMER_ANSWER:
 		return wire_answer_encode(buffer, &message->answer);
+	case WIRE_STREAMER_WELCOME:
+		return wire_welcome_encode(buffer, &message->welcome);
+	case WIRE_STREAMER_GAP:
+		return wire_gap_encode(buffer, &message->gap);
+	case WIRE_STREAMER_NOTICE:
+		return wire_notice_encode(buffer, &message->notice);
 	case WIRE_STREAMER_NOTHING:
 		break;
 	}
@@ -144,6 +157,18 @@ static void check_same_streamer_message(
 	check_same(a, b, answer.hint);
 	check(a->answer.refusal == b->answer.refusal);
 	check(a->answer.filter == b->answer.filter);
+	check(a->answer.line == b->answer.line && a->answer.column == b->answer.column);
+	check(a->welcome.version == b->welcome.version && a->welcome.epoch == b->welcome.epoch);
+	check_same(a, b, welcome.position);
+	check(a->welcome.resume == b->welcome.resume);
+	check(a->welcome.lease_ms == b->welcome.lease_ms);
+	check(a->welcome.message_bytes_max == b->welcome.message_bytes_max);
+	check_same(a, b, gap.after);
+	check_same(a, b, gap.until);
+	check(a->gap.reason == b->gap.reason && a->gap.events == b->gap.events);
+	check_same(a, b, notice.subscription_id);
+	check_same(a, b, notice.text);
+	check(a->notice.code == b->notice.code);
 }
 
 static void walk_run(struct bytes run)

@@ -155,6 +155,9 @@ static void on_message(void *ctx, struct bytes bytes)
 		gateway->from[id] = gateway->world->source.count;
 		break;
 	}
+	case WIRE_STREAMER_WELCOME: /* it has not said Hello */
+	case WIRE_STREAMER_GAP:
+	case WIRE_STREAMER_NOTICE:
 	case WIRE_STREAMER_NOTHING:
 		fail();
 	}

@@ -7,7 +7,7 @@
 #ifndef TEST_CEL_TEXT_H
 #define TEST_CEL_TEXT_H
 
-#include "cel.h"
+#include "condition.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -69,11 +69,10 @@ static inline struct match_query *rig_get(
 	struct arena arena = {0};
 	struct model_subscription subscription =
 		rig_subscription(&arena, database, collection, filters);
-	struct err_info info = {0};
-	uint32_t filter = 0;
+	struct match_refusal refusal = {0};
 	struct match_query *query = NULL;
-	if (match_query_get(match, &subscription, &info, &filter, &query) != OK) {
-		fail_msg("%s: %s", filters, info.text);
+	if (match_query_get(match, &subscription, &refusal, &query) != OK) {
+		fail_msg("%s: %s", filters, refusal.text);
 	}
 	arena_fini(&arena);
 	return query;

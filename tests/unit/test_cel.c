@@ -1,5 +1,5 @@
 /* cel: what builders take and refuse, every operator, the logic of errors, and printing. */
-#include "cel.h"
+#include "condition.h"
 
 #include "cel_text.h"
 

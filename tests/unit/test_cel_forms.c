@@ -1,5 +1,5 @@
 /* cel: the canonical form and its hash, copies in one piece of memory, and lack of memory. */
-#include "cel.h"
+#include "condition.h"
 
 #include "cel_text.h"
 #include "failing.h"

@@ -205,6 +205,69 @@ static void test_purges(void **state)
 	rig_free(rig);
 }
 
+/* A change that the sink had no room for is pushed again, and counts once. */
+static void test_what_is_tried_again_counts_once(void **state)
+{
+	(void)state;
+	static const char *const refused = "{\"collection\":\"users\",\"data\":{\"n\":01}}";
+	struct rig *rig = remembering(100000);
+	struct document unseen = document_of(1);
+	struct model_change purge = rig_change(1);
+	struct model_change bad = rig_change(2);
+	purge.kind = MODEL_CHANGE_DELETE;
+	purge.full_document = (struct bytes){0};
+	purge.store_id = bytes_of(unseen.store_id);
+	bad.full_document = bytes_of(refused);
+	const struct model_change *const changes[] = {&purge, &bad};
+	for (size_t i = 0; i < 2; i++) {
+		for (int tries = 0; tries < 3; tries++) {
+			rig->room = 0;
+			assert_int_equal(ingest_push(rig->ingest, changes[i], NULL), ERR_FULL);
+			ingest_resume(rig->ingest);
+		}
+		rig->room = 1;
+		assert_int_equal(ingest_push(rig->ingest, changes[i], NULL), OK);
+	}
+	assert_int_equal(rig->events_count, 2);
+	assert_int_equal(figure(rig, METRIC_events_without_id), 1);
+	assert_int_equal(figure(rig, METRIC_events_purged), 1);
+	assert_int_equal(figure(rig, METRIC_events_refused_documents), 1);
+	rig_free(rig);
+}
+
+/* Set aside while the sink is full, it is remembered as of its own change. */
+static void test_what_was_set_aside_is_remembered(void **state)
+{
+	(void)state;
+	struct rig *rig = rig_new(INGEST_PULLER);
+	struct document document = document_of(1);
+	char text[200];
+	rig->options.ids_bytes_max = 100000;
+	rig_start(rig);
+	rig_run(rig, SECOND_US);
+	(void)snprintf(text, sizeof text, "{\"collection\":\"users\",\"data\":{\"id\":\"%s\"}}",
+		document.id);
+	for (unsigned i = 1; i <= 3; i++) {
+		struct model_change change = rig_change(i);
+		change.kind = i == 1 ? MODEL_CHANGE_INSERT : MODEL_CHANGE_UPDATE;
+		change.store_id = bytes_of(document.store_id);
+		change.full_document = bytes_of(
+			i == 2 ? "{\"collection\":\"users\",\"data\":{},\"deleted\":true}" : text);
+		rig->room = 0;
+		fake_send(&rig->puller, &change, "m1");
+		rig_run(rig, SECOND_US);
+		assert_int_equal(ingest_state(rig->ingest), INGEST_HELD);
+		rig->room = 1;
+		ingest_resume(rig->ingest);
+		rig_run(rig, SECOND_US);
+	}
+	assert_int_equal(rig->events_count, 3);
+	assert_event(rig->events[0], MODEL_INSERT, "u1");
+	assert_event(rig->events[1], MODEL_DELETE, "u1");
+	assert_event(rig->events[2], MODEL_INSERT, "u1"); /* an update that brings it back */
+	rig_free(rig);
+}
+
 /* ---- the bound ----------------------------------------------------------------------------------
  */
 
@@ -287,6 +350,8 @@ int main(void)
 		cmocka_unit_test(test_comes_back_to_life),
 		cmocka_unit_test(test_delete_looked_up_late),
 		cmocka_unit_test(test_purges),
+		cmocka_unit_test(test_what_is_tried_again_counts_once),
+		cmocka_unit_test(test_what_was_set_aside_is_remembered),
 		cmocka_unit_test(test_forgets_what_was_not_seen_for_longest),
 		cmocka_unit_test(test_databases_apart),
 		cmocka_unit_test(test_without_memory),

@@ -444,6 +444,33 @@ static void test_stdin(void **state)
 	(void)close(before);
 }
 
+/* A terminal is stderr's too, and whoever writes there must not meet EAGAIN because we read. */
+static void test_terminal(void **state)
+{
+	(void)state;
+	static const char typed[] = LINE("u1") "\n\x04"; /* the end of file, as a key */
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+	assert_true(terminal >= 0);
+	assert_int_equal(grantpt(terminal), 0);
+	assert_int_equal(unlockpt(terminal), 0);
+	int other = open(ptsname(terminal), O_RDWR | O_NOCTTY); /* stderr, say */
+	assert_true(other >= 0);
+	int before = dup(STDIN_FILENO);
+	assert_int_equal(dup2(other, STDIN_FILENO), STDIN_FILENO);
+	struct rig *rig = rig_new("-");
+	rig_start(rig);
+	assert_int_equal(write(terminal, typed, sizeof typed - 1), sizeof typed - 1);
+	run_to(rig, INGEST_ENDED);
+	assert_int_equal(rig->sequence, 1);
+	assert_false(fcntl(other, F_GETFL) & O_NONBLOCK);
+	assert_true(isatty(STDIN_FILENO)); /* has stayed open */
+	rig_free(rig);
+	(void)(before < 0 ? close(STDIN_FILENO) : dup2(before, STDIN_FILENO));
+	(void)close(before);
+	(void)close(other);
+	(void)close(terminal);
+}
+
 /* Named, and nobody has it open for writing when ingest starts. */
 static void test_named_pipe(void **state)
 {
@@ -531,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_sink_fails),
 		cmocka_unit_test(test_stdin),
+		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_named_pipe),
 		cmocka_unit_test(test_lack),
 	};

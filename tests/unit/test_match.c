@@ -2,6 +2,7 @@
 #include "match.h"
 
 #include "failing.h"
+#include "match_limits.h"
 #include "match_rig.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 static struct match *new_match(struct interest *interest, struct metrics *metrics)
 {
 	struct match *match = NULL;
-	assert_int_equal(match_new(11, interest, metrics, &match), OK);
+	assert_int_equal(match_new(&test_match_limits, 11, interest, metrics, &match), OK);
 	return match;
 }
 
@@ -27,7 +28,7 @@ static bool reaches(struct match *match, const struct match_query *query, struct
 		assert_false(found && hits[i].query == query);
 		found = found || hits[i].query == query;
 	}
-	assert_int_equal(match_query_holds(query, event), found);
+	assert_int_equal(match_query_holds(match, query, event), found);
 	event_unref(event);
 	return found;
 }
@@ -554,7 +555,7 @@ static void live_without_memory(struct failing *failing, struct interest *intere
 	const struct bytes d = bytes_of("d");
 	const struct bytes c = bytes_of("c");
 	struct match *match = NULL;
-	if (match_new(5, interest, NULL, &match) != OK) {
+	if (match_new(&test_match_limits, 5, interest, NULL, &match) != OK) {
 		assert_null(match);
 		return;
 	}
@@ -563,14 +564,12 @@ static void live_without_memory(struct failing *failing, struct interest *intere
 	struct match_query *queries[COUNT(many_filters)];
 	while (count < COUNT(many_filters)) {
 		struct match_query *query = NULL;
-		uint32_t filter = 0;
-		struct err_info info = {0};
-		enum err err =
-			match_query_get(match, &subscriptions[count], &info, &filter, &query);
+		struct match_refusal refusal = {0};
+		enum err err = match_query_get(match, &subscriptions[count], &refusal, &query);
 		if (err != OK) {
 			assert_int_equal(err, ERR_MEMORY);
 			assert_null(query);
-			assert_int_equal(filter, 0);
+			assert_int_equal(refusal.code, MODEL_ACCEPTED);
 			assert_int_equal(match_wants(match, d, c), count > 0);
 			assert_int_equal(interest_has(interest, d, c), count > 0);
 			failing->fail_at = SIZE_MAX - 1;
@@ -578,7 +577,7 @@ static void live_without_memory(struct failing *failing, struct interest *intere
 			continue;
 		}
 		queries[count++] = query;
-		expected += match_query_holds(query, event);
+		expected += match_query_holds(match, query, event);
 	}
 	struct event *batch[] = {event, event};
 	const struct match_hit *const untouched = (const struct match_hit *)(const void *)match;

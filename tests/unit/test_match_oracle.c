@@ -5,6 +5,7 @@
  */
 #include "match.h"
 
+#include "match_limits.h"
 #include "match_rig.h"
 #include "random.h"
 
@@ -415,11 +416,10 @@ static struct match_query *get(struct world *world, const struct wish *wish, siz
 		.collection = bytes_of(wish->collection),
 		.filters = filters,
 		.filters_count = wish->filters_count};
-	struct err_info info = {0};
-	uint32_t number = 0;
+	struct match_refusal refusal = {0};
 	struct match_query *query = NULL;
-	if (match_query_get(world->match, &subscription, &info, &number, &query) != OK) {
-		fail_msg("%s", info.text);
+	if (match_query_get(world->match, &subscription, &refusal, &query) != OK) {
+		fail_msg("%s", refusal.text);
 	}
 	return query;
 }
@@ -509,7 +509,7 @@ static void check_event(struct world *world, const struct event *event, uint32_t
 			hit = hit || hits[k].query == wish->query;
 		}
 		bool holds = wish_holds(wish, event);
-		if (match_query_holds(wish->query, event) != holds) {
+		if (match_query_holds(world->match, wish->query, event) != holds) {
 			fail_for(wish, event, holds ? "the slow way misses" : "the slow way finds");
 		}
 		if (hit != holds) {
@@ -566,7 +566,7 @@ static void test_oracle(void **state)
 	assert_int_equal(interest_new(3, &interest), OK);
 	world = (struct world){.random = test_random_start("oracle")};
 	uint64_t seed = test_random_next(&world.random);
-	assert_int_equal(match_new(seed, interest, &metrics, &world.match), OK);
+	assert_int_equal(match_new(&test_match_limits, seed, interest, &metrics, &world.match), OK);
 	for (int i = 0; i < ROUNDS; i++) {
 		churn(&world);
 		assert_wanted(&world, interest);

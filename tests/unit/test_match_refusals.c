@@ -2,6 +2,7 @@
 #include "match.h"
 
 #include "failing.h"
+#include "match_limits.h"
 #include "match_rig.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 static struct match *new_match(struct interest *interest, struct metrics *metrics)
 {
 	struct match *match = NULL;
-	assert_int_equal(match_new(11, interest, metrics, &match), OK);
+	assert_int_equal(match_new(&test_match_limits, 11, interest, metrics, &match), OK);
 	return match;
 }
 
@@ -22,16 +23,16 @@ static void assert_refused(struct match *match, const struct model_subscription 
 {
 	struct match_query *const untouched = (struct match_query *)(void *)match;
 	struct match_query *query = untouched;
-	struct err_info info = {0};
-	uint32_t filter = 0;
-	assert_int_equal(match_query_get(match, subscription, &info, &filter, &query), ERR_INVALID);
+	struct match_refusal refusal = {0};
+	assert_int_equal(match_query_get(match, subscription, &refusal, &query), ERR_INVALID);
 	assert_ptr_equal(query, untouched);
-	assert_int_equal(filter, number);
-	assert_int_equal(info.code, ERR_INVALID);
-	const char *advice = strstr(text, "; ");
-	if (strncmp(info.text, text, strlen(text)) != 0 || (!advice && !strstr(info.text, "; "))) {
-		fail_msg("\"%s\" is not \"%s\"", info.text, text);
+	assert_int_equal(refusal.filter, number);
+	assert_int_equal(refusal.code, MODEL_REFUSED_FILTER);
+	const char *advice = strstr(refusal.text, "; ");
+	if (strncmp(refusal.text, text, strlen(text)) != 0 || !advice) {
+		fail_msg("\"%s\" is not \"%s\"", refusal.text, text);
 	}
+	assert_string_equal(refusal.hint, advice + 2);
 }
 
 static void test_refusals(void **state)
@@ -165,9 +166,9 @@ static void test_long_paths(void **state)
 			.filters = &filter, .filters_count = 1};
 		if (size < 256) {
 			struct match_query *query = NULL;
-			uint32_t number = 0;
+			struct match_refusal refusal = {0};
 			assert_int_equal(
-				match_query_get(match, &subscription, NULL, &number, &query), OK);
+				match_query_get(match, &subscription, &refusal, &query), OK);
 			match_query_put(match, query);
 		} else {
 			assert_refused(

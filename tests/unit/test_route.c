@@ -1,6 +1,7 @@
 /* route through its header: each event, once, to each stream that wants it, whoever else fails. */
 #include "failing.h"
 #include "make_event.h"
+#include "match_limits.h"
 #include "random.h"
 #include "route.h"
 #include "value.h"
@@ -68,7 +69,8 @@ static void bench_open(struct bench *bench)
 	static const struct subs_limits limits = {
 		.id_bytes_max = 100, .per_stream_max = SIZE_MAX, .total_max = SIZE_MAX};
 	*bench = (struct bench){0};
-	assert_int_equal(match_new(1, NULL, &bench->metrics, &bench->match), OK);
+	assert_int_equal(
+		match_new(&test_match_limits, 1, NULL, &bench->metrics, &bench->match), OK);
 	assert_int_equal(subs_new(&limits, 2, bench->match, &bench->metrics, &bench->subs), OK);
 	assert_int_equal(
 		route_new(bench->match, &bench->metrics, on_ended, bench, &bench->route), OK);

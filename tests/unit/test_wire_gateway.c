@@ -63,8 +63,8 @@ static void test_subscribe(void **state)
 		{bytes_of("y"), bytes_of(">"), &none},
 		{bytes_of(""), bytes_of(""), &large},
 	};
-	const struct model_subscription subscription = {
-		bytes_of("s1"), bytes_of("db"), bytes_of("users"), filters, 5};
+	const struct model_subscription subscription = {bytes_of("s1"), bytes_of("db"),
+		bytes_of("users"), filters, 5, bytes_of("age > 18")};
 	struct buffer buffer = {0};
 	assert_int_equal(wire_subscribe_encode(&buffer, &subscription), OK);
 	struct err_info refusal;

@@ -29,6 +29,18 @@ static struct model_change change_of(const char *document)
 		.full_document = bytes_of(document)};
 }
 
+/* With the identity of the changes' store id, as ingest finds it. */
+static enum err make_of(const struct model_change *change, const struct wire_document_head *head,
+	const struct wire_event_options *options, struct event **ret_event)
+{
+	struct bytes database;
+	struct event_identity identity;
+	struct wire_event_options all = *options;
+	assert_true(event_identity_parse(change->store_id, &database, &identity));
+	all.identity = &identity;
+	return wire_event_make(change, MODEL_DELETE, head, &all, NULL, ret_event);
+}
+
 static enum err try_make(
 	const char *document, const struct wire_event_options *options, struct event **ret_event)
 {
@@ -38,7 +50,7 @@ static enum err try_make(
 	enum err err = wire_document_head_scan(change.full_document, &arena, &head);
 	if (err == OK) {
 		head.deleted = head.deleted || options->is_without_document;
-		err = wire_event_make(&change, MODEL_DELETE, &head, options, NULL, ret_event);
+		err = make_of(&change, &head, options, ret_event);
 	}
 	arena_fini(&arena);
 	return err;
@@ -111,6 +123,8 @@ static void test_identify(void **state)
 	struct event *known = NULL;
 	assert_int_equal(
 		wire_event_identify(event, event->collection, bytes_of("doc1"), 8, &known), OK);
+	assert_true(known->has_identity);
+	assert_memory_equal(&known->identity, &event->identity, sizeof(event->identity));
 	check(known);
 	assert_true(known->id_is_unknown);
 	assert_int_equal(known->sequence, event->sequence);
@@ -131,7 +145,7 @@ static struct event *make_purge(struct bytes collection, struct bytes id)
 	struct model_change change = change_of("");
 	change.kind = MODEL_CHANGE_DELETE;
 	struct event *event = NULL;
-	assert_int_equal(wire_event_make(&change, MODEL_DELETE, &head, &options, NULL, &event), OK);
+	assert_int_equal(make_of(&change, &head, &options, &event), OK);
 	check(event);
 	return event;
 }

@@ -1,0 +1,340 @@
+/*
+ * From an expression to a tree. A comparison of a field with a constant becomes one, as far as the
+ * tree's operators mean exactly the same; `&&`, `||` and `!` of conditions become joins; everything
+ * else is a program.
+ */
+#include "cel_priv.h"
+
+#include "program_priv.h"
+
+#include <math.h>
+
+struct lowering {
+	struct arena *arena;
+	struct cel_regexes *regexes;
+	const struct cel_limits *limits;
+};
+
+static enum err lower(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node);
+
+/* ---- fields ---- */
+
+/* Slot 0 is the document; the variable _id stands for its id. */
+static bool is_id(const struct cel_expression *node)
+{
+	return node->kind == EXPR_SLOT && bytes_equal(node->text, bytes_of("_id"));
+}
+
+/* doc["in"] is doc.in, where only maps have members by name. */
+static bool is_member_by_text(const struct cel_expression *node)
+{
+	return node->kind == EXPR_INDEX && !node->is_optional &&
+		node->children[1]->kind == EXPR_LITERAL &&
+		node->children[1]->literal.type == CEL_STRING;
+}
+
+static bool is_member(const struct cel_expression *node)
+{
+	return (node->kind == EXPR_SELECT && !node->is_optional) || is_member_by_text(node);
+}
+
+static size_t count_parts(const struct cel_expression *node)
+{
+	size_t count = 0;
+	for (; is_member(node); node = node->children[0]) {
+		count++;
+	}
+	return node->kind == EXPR_SLOT && node->index == 0 ? count : 0;
+}
+
+static bool is_field(const struct cel_expression *node)
+{
+	size_t count = count_parts(node);
+	return is_id(node) || (count > 0 && count <= CEL_PARTS_MAX);
+}
+
+static enum err make_field(
+	struct lowering *lowering, const struct cel_expression *node, struct cel_field *ret_field)
+{
+	if (is_id(node)) {
+		*ret_field = (struct cel_field){.root = CEL_ID};
+		return OK;
+	}
+	size_t count = count_parts(node);
+	struct bytes *parts = arena_alloc(lowering->arena, count * sizeof(*parts));
+	if (!parts) {
+		return ERR_MEMORY;
+	}
+	for (size_t i = count; i-- > 0; node = node->children[0]) {
+		parts[i] = node->kind == EXPR_SELECT ? node->text
+						     : cel_text(node->children[1]->literal);
+	}
+	*ret_field = (struct cel_field){CEL_DOCUMENT, (uint32_t)count, parts};
+	return OK;
+}
+
+/* ---- constants ---- */
+
+/* Only what a document has too, so that both compare alike. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static bool is_constant(const struct cel_expression *node)
+{
+	if (node->kind == EXPR_LITERAL) {
+		enum cel_type type = (enum cel_type)node->literal.type;
+		return type == CEL_NULL || type == CEL_BOOL || type == CEL_INT ||
+			type == CEL_UINT || type == CEL_STRING ||
+			(type == CEL_DOUBLE && isfinite(node->literal.as.real));
+	}
+	bool is_list = node->kind == EXPR_LIST;
+	for (uint32_t i = 0; is_list && i < node->children_count; i++) {
+		is_list = !node->children[i]->is_optional_item && is_constant(node->children[i]);
+	}
+	return is_list;
+}
+
+static struct value value_of(struct cel_value literal)
+{
+	struct value value = {.kind = VALUE_NULL};
+	if (literal.type == CEL_BOOL) {
+		return value_bool(literal.as.boolean);
+	}
+	if (literal.type == CEL_STRING) {
+		return value_string(cel_text(literal));
+	}
+	if (literal.type == CEL_INT) {
+		return value_int(literal.as.integer);
+	}
+	if (literal.type == CEL_UINT) {
+		value.kind = VALUE_UINT;
+		value.as.unsigned_integer = literal.as.unsigned_integer;
+	} else if (literal.type == CEL_DOUBLE) {
+		value.kind = VALUE_DOUBLE;
+		value.as.real = literal.as.real;
+	}
+	return value;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static enum err put_constant(struct tape *tape, const struct cel_expression *node)
+{
+	if (node->kind == EXPR_LITERAL) {
+		return tape_push(tape, value_of(node->literal));
+	}
+	size_t place = 0;
+	enum err err = tape_open(tape, VALUE_LIST, &place);
+	for (uint32_t i = 0; err == OK && i < node->children_count; i++) {
+		err = put_constant(tape, node->children[i]);
+	}
+	if (err == OK) {
+		tape_close(tape, place, node->children_count);
+	}
+	return err;
+}
+
+static enum err make_constant(struct lowering *lowering, const struct cel_expression *node,
+	const struct value **ret_value)
+{
+	struct tape tape = {0};
+	enum err err = put_constant(&tape, node);
+	if (err == OK) {
+		err = tape_finish(&tape, lowering->arena, ret_value);
+	}
+	tape_fini(&tape);
+	return err;
+}
+
+/* ---- comparisons ---- */
+
+/* What remains true when the sides change places. */
+static enum cel_kind flipped(enum cel_kind kind)
+{
+	switch (kind) {
+	case CEL_LESS:
+		return CEL_GREATER;
+	case CEL_LESS_OR_EQUAL:
+		return CEL_GREATER_OR_EQUAL;
+	case CEL_GREATER:
+		return CEL_LESS;
+	case CEL_GREATER_OR_EQUAL:
+		return CEL_LESS_OR_EQUAL;
+	case CEL_IN:
+		return CEL_CONTAINS;
+	case CEL_EQUAL:
+	case CEL_NOT_EQUAL:
+	case CEL_CONTAINS:
+	case CEL_TRUE:
+	case CEL_AND:
+	case CEL_OR:
+	case CEL_NOT:
+	case CEL_PROGRAM:
+		break;
+	}
+	return kind;
+}
+
+static bool comparison_of(enum expr_operator operation, enum cel_kind *ret_kind)
+{
+	static const uint8_t kinds[] = {
+		[OP_EQUAL] = CEL_EQUAL,
+		[OP_NOT_EQUAL] = CEL_NOT_EQUAL,
+		[OP_LESS] = CEL_LESS,
+		[OP_LESS_OR_EQUAL] = CEL_LESS_OR_EQUAL,
+		[OP_GREATER] = CEL_GREATER,
+		[OP_GREATER_OR_EQUAL] = CEL_GREATER_OR_EQUAL,
+		[OP_IN] = CEL_IN,
+	};
+	if (operation < OP_EQUAL || operation > OP_IN) {
+		return false;
+	}
+	*ret_kind = (enum cel_kind)kinds[operation];
+	return true;
+}
+
+/* `"a" in doc.map` where the document may have an object: only texts are keys there. */
+static bool suits(enum cel_kind kind, bool is_id, const struct cel_expression *constant)
+{
+	bool is_list = constant->kind == EXPR_LIST;
+	if (kind == CEL_IN) {
+		return is_list;
+	}
+	if (kind == CEL_CONTAINS) {
+		return !is_id;
+	}
+	bool is_order = kind >= CEL_LESS && kind <= CEL_GREATER_OR_EQUAL;
+	return !is_order || (!is_list && constant->literal.type != CEL_NULL);
+}
+
+/* ERR_NOT_FOUND: it is no comparison of a field with a constant. */
+static enum err lower_comparison(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node)
+{
+	enum cel_kind kind = CEL_TRUE;
+	if (node->kind != EXPR_OPERATOR ||
+		!comparison_of((enum expr_operator)node->operation, &kind)) {
+		return ERR_NOT_FOUND;
+	}
+	const struct cel_expression *field = node->children[0];
+	const struct cel_expression *constant = node->children[1];
+	if (!is_field(field)) {
+		field = node->children[1];
+		constant = node->children[0];
+		kind = flipped(kind);
+	}
+	if (!is_field(field) || !is_constant(constant) || !suits(kind, is_id(field), constant)) {
+		return ERR_NOT_FOUND;
+	}
+	struct cel_field made = {0};
+	const struct value *value = NULL;
+	struct err_info info = {0};
+	enum err err = make_field(lowering, field, &made);
+	if (err == OK) {
+		err = make_constant(lowering, constant, &value);
+	}
+	if (err == OK) {
+		err = cel_compare(lowering->arena, kind, &made, value, &info, ret_node);
+	}
+	return err == ERR_INVALID ? ERR_NOT_FOUND : err;
+}
+
+/* ---- joins, programs ---- */
+
+static enum err lower_program(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node)
+{
+	struct buffer text = {0};
+	struct cel_node *made = arena_alloc(lowering->arena, sizeof(*made));
+	struct cel_program *program = NULL;
+	enum err err = made ? cel_print_expression(&text, node) : ERR_MEMORY;
+	if (err == OK) {
+		err = cel_compile(node, lowering->regexes, lowering->limits, &program);
+	}
+	if (err == OK) {
+		*made = (struct cel_node){.kind = CEL_PROGRAM, .depth = 1, .program = program};
+		made->text = arena_copy(lowering->arena, buffer_bytes(&text));
+		err = made->text.data ? OK : ERR_MEMORY;
+	}
+	buffer_fini(&text);
+	if (err != OK) {
+		cel_program_unref(program);
+		return err;
+	}
+	*ret_node = made;
+	return OK;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static enum err lower_join(struct lowering *lowering, const struct cel_expression *node,
+	enum cel_kind kind, const struct cel_node **ret_node)
+{
+	size_t count = node->children_count;
+	const struct cel_node **children =
+		arena_alloc(lowering->arena, count * sizeof(const void *));
+	enum err err = children ? OK : ERR_MEMORY;
+	size_t made = 0;
+	while (err == OK && made < count) {
+		err = lower(lowering, node->children[made], &children[made]);
+		made += err == OK;
+	}
+	if (err == OK) {
+		err = cel_join(lowering->arena, kind, children, count, ret_node);
+	}
+	for (size_t i = 0; err != OK && i < made; i++) {
+		cel_release(children[i]);
+	}
+	return err;
+}
+
+static enum err lower_literal(
+	struct lowering *lowering, bool is_true, const struct cel_node **ret_node)
+{
+	const struct cel_node *node = NULL;
+	enum err err = cel_true(lowering->arena, &node);
+	if (err == OK && !is_true) {
+		err = cel_join(lowering->arena, CEL_NOT, &node, 1, &node);
+	}
+	if (err == OK) {
+		*ret_node = node;
+	}
+	return err;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static enum err lower(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node)
+{
+	enum err err = ERR_NOT_FOUND;
+	if (node->kind == EXPR_OPERATOR && node->operation == OP_AND) {
+		err = lower_join(lowering, node, CEL_AND, ret_node);
+	} else if (node->kind == EXPR_OPERATOR && node->operation == OP_OR) {
+		err = lower_join(lowering, node, CEL_OR, ret_node);
+	} else if (node->kind == EXPR_OPERATOR && node->operation == OP_NOT) {
+		err = lower_join(lowering, node, CEL_NOT, ret_node);
+	} else if (node->kind == EXPR_LITERAL && node->literal.type == CEL_BOOL) {
+		err = lower_literal(lowering, node->literal.as.boolean, ret_node);
+	} else {
+		err = lower_comparison(lowering, node, ret_node);
+	}
+	/* Too deep for a tree, or nothing that a tree has. */
+	return err == ERR_NOT_FOUND || err == ERR_LIMIT ? lower_program(lowering, node, ret_node)
+							: err;
+}
+
+enum err cel_condition(struct arena *arena, const struct cel_expression *expression,
+	struct cel_regexes *regexes, const struct cel_limits *limits,
+	const struct cel_node **ret_node)
+{
+	struct lowering lowering = {arena, regexes, limits};
+	return lower(&lowering, expression, ret_node);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+void cel_release(const struct cel_node *node)
+{
+	if (node->kind == CEL_PROGRAM) {
+		cel_program_unref(node->program);
+	}
+	for (uint32_t i = 0; i < node->children_count; i++) {
+		cel_release(node->children[i]);
+	}
+}

@@ -1,0 +1,130 @@
+/*
+ * A gateway in virtual time: it speaks to a Streamer over bare grpc, so that it may also say what
+ * no client of ours would, and keeps a note of each message that it gets.
+ */
+#ifndef TEST_REMOTE_GATEWAY_H
+#define TEST_REMOTE_GATEWAY_H
+
+#include "grpc.h"
+#include "wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define SAID_MAX 512
+
+/* One message that a gateway got. */
+struct said {
+	enum wire_streamer_kind kind;
+	int64_t timestamp_ms;
+	enum model_refusal refusal;
+	size_t ids, event_size, document_size;
+	char id[64]; /* the first one, or the answer's */
+};
+
+struct gateway {
+	struct grpc_client *client; /* NULL: its connection is another's, or closed */
+	struct grpc_call *call;     /* NULL: ended */
+	struct said said[SAID_MAX];
+	unsigned said_count, ended, closed;
+	enum grpc_status status;
+	char text[200];
+};
+
+static inline void gateway_message(void *ctx, struct bytes bytes)
+{
+	struct gateway *gateway = ctx;
+	struct wire_streamer_message message;
+	struct model_delivery delivery = {0};
+	struct arena arena = {0};
+	assert_true(gateway->said_count < SAID_MAX);
+	struct said *said = &gateway->said[gateway->said_count++];
+	if (wire_streamer_message_parse(bytes, &arena, &message) == OK) {
+		struct bytes id = message.answer.id;
+		struct bytes one;
+		*said = (struct said){.kind = message.kind,
+			.timestamp_ms = message.heartbeat_timestamp_ms,
+			.refusal = message.answer.refusal,
+			.event_size = message.event.size};
+		while (message.kind == WIRE_STREAMER_DELIVERY && wire_id_next(&message.run, &one)) {
+			id = said->ids++ == 0 ? one : id;
+		}
+		(void)snprintf(said->id, sizeof(said->id), "%.*s", BYTES_FORMAT(id));
+		if (message.kind == WIRE_STREAMER_DELIVERY &&
+			wire_delivery_parse(message.event, &delivery) == OK) {
+			said->document_size = delivery.document.size;
+		}
+	}
+	arena_fini(&arena);
+}
+
+static inline void gateway_ended(void *ctx, enum grpc_status status, struct bytes text)
+{
+	struct gateway *gateway = ctx;
+	gateway->ended++;
+	gateway->call = NULL;
+	gateway->status = status;
+	(void)snprintf(gateway->text, sizeof(gateway->text), "%.*s", BYTES_FORMAT(text));
+}
+
+static inline void gateway_closed(void *ctx, enum err why)
+{
+	struct gateway *gateway = ctx;
+	(void)why;
+	gateway->closed++;
+	gateway->client = NULL;
+}
+
+static const struct grpc_call_events gateway_call_events = {
+	.message = gateway_message, .ended = gateway_ended};
+static const struct grpc_client_events gateway_events = {.closed = gateway_closed};
+
+static inline enum err gateway_connect(
+	struct gateway *gateway, struct loop *loop, const char *address)
+{
+	static const struct grpc_options options;
+	*gateway = (struct gateway){0};
+	return grpc_client_open(
+		loop, address, &options, &gateway_events, gateway, &gateway->client);
+}
+
+/* A call on a connection, which may be another gateway's. */
+static inline enum err gateway_call(
+	struct grpc_client *client, const char *method, struct gateway *gateway)
+{
+	return grpc_client_call(client, method, 0, &gateway_call_events, gateway, &gateway->call);
+}
+
+/* Sends a GatewayMessage, which is freed. */
+static inline void gateway_send(struct gateway *gateway, struct buffer *message)
+{
+	if (gateway->call) {
+		(void)!grpc_call_send(gateway->call, buffer_bytes(message));
+	}
+	buffer_fini(message);
+}
+
+static inline void gateway_subscribe(struct gateway *gateway, const char *id)
+{
+	const struct model_subscription subscription = {
+		.id = bytes_of(id), .database = bytes_of("d"), .collection = bytes_of("users")};
+	struct buffer message = {0};
+	if (wire_subscribe_encode(&message, &subscription) == OK) {
+		gateway_send(gateway, &message);
+	}
+	buffer_fini(&message);
+}
+
+static inline void gateway_heartbeat(struct gateway *gateway, int64_t timestamp_ms)
+{
+	struct buffer message = {0};
+	if (wire_heartbeat_encode(&message, bytes_of("g"), timestamp_ms) == OK) {
+		gateway_send(gateway, &message);
+	}
+	buffer_fini(&message);
+}
+
+#endif
