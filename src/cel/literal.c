@@ -12,7 +12,10 @@
 
 static char byte_at(const struct parser *parser, uint32_t offset)
 {
-	return offset < parser->source.size ? parser->source.data[offset] : '\0';
+	if (offset >= parser->source.size) {
+		return '\0';
+	}
+	return parser->source.data[offset];
 }
 
 static bool is_digit(char c)

@@ -112,7 +112,10 @@ static bool find_variable(const struct resolver *resolver, const struct chain *c
 	uint32_t *ret_index)
 {
 	const struct cel_scope *scope = resolver->scope;
-	struct bytes container = chain->nodes[0]->is_rooted ? (struct bytes){0} : scope->container;
+	struct bytes container = scope->container;
+	if (chain->nodes[0]->is_rooted) {
+		container.size = 0;
+	}
 	do {
 		for (size_t i = 0; i < scope->variables_count; i++) {
 			if (is_dotted(scope->variables[i].name, container, chain, count)) {
@@ -168,7 +171,7 @@ static void become_type(struct cel_expression *node, enum cel_type type)
 static enum err become_field(struct resolver *resolver, struct cel_expression *node)
 {
 	struct cel_expression *document = arena_alloc(resolver->arena, sizeof(*document));
-	struct cel_expression **children = arena_alloc(resolver->arena, sizeof(*children));
+	struct cel_expression **children = arena_alloc(resolver->arena, sizeof(const void *));
 	if (!document || !children) {
 		return ERR_MEMORY;
 	}
@@ -282,7 +285,7 @@ static enum err resolve_receiver(struct resolver *resolver, const struct frame *
 static bool differs_by_case(const char *name, struct bytes text)
 {
 	size_t i = 0;
-	for (; name[i] != '\0' && i < text.size; i++) {
+	for (; i < text.size && name[i] != '\0'; i++) {
 		bool is_letter = (text.data[i] | 0x20) >= 'a' && (text.data[i] | 0x20) <= 'z';
 		if (name[i] != text.data[i] &&
 			(!is_letter || (name[i] | 0x20) != (text.data[i] | 0x20))) {

@@ -202,7 +202,11 @@ enum err cel_deduce_call(struct deducer *deducer, const struct cel_expression *c
 	size_t count = 0;
 	const struct cel_function *functions =
 		cel_functions(call->text, call->is_member ? STYLE_MEMBER : STYLE_GLOBAL, &count);
-	const struct expr_type *result = functions ? NULL : &cel_simple_types[CEL_DYN];
+	if (!functions) {
+		*ret_type = &cel_simple_types[CEL_DYN]; /* the scope is lenient */
+		return OK;
+	}
+	const struct expr_type *result = NULL;
 	for (size_t i = 0; i < count; i++) {
 		struct binding binding = {0};
 		if (cel_function_takes_count(&functions[i], call->children_count) &&

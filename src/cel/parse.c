@@ -24,7 +24,7 @@ enum err cel_make_node(struct parser *parser, const struct cel_expression *node,
 	struct cel_expression *made = arena_alloc(parser->arena, sizeof(*made));
 	struct cel_expression **copies = NULL;
 	if (made && count > 0) {
-		copies = arena_alloc(parser->arena, count * sizeof(*copies));
+		copies = arena_alloc(parser->arena, count * sizeof(const void *));
 	}
 	if (!made || (count > 0 && !copies)) {
 		return ERR_MEMORY;
@@ -67,11 +67,12 @@ static enum err add_child(
 {
 	if (children->count == children->capacity) {
 		size_t capacity = children->capacity * 2;
-		struct cel_expression **all = arena_alloc(parser->arena, capacity * sizeof(*all));
+		struct cel_expression **all =
+			arena_alloc(parser->arena, capacity * sizeof(const void *));
 		if (!all) {
 			return ERR_MEMORY;
 		}
-		memcpy(all, children->all, children->count * sizeof(*all));
+		memcpy(all, children->all, children->count * sizeof(const void *));
 		children->all = all;
 		children->capacity = capacity;
 	}
@@ -153,7 +154,6 @@ static enum err parse_items(struct parser *parser, enum token_kind close, const 
 	item_fn item, struct children *children)
 {
 	bool is_call = close == TOKEN_CLOSE_PARENTHESIS;
-	children_init(children);
 	bool is_there = is_token(parser, close);
 	enum err err = OK;
 	while (err == OK && !is_there) {
@@ -191,6 +191,7 @@ static enum err parse_item(struct parser *parser, struct children *children)
 	if (err != OK) {
 		return err;
 	}
+	check(item);
 	item->is_optional_item = is_optional;
 	return add_child(parser, children, item);
 }
@@ -240,6 +241,7 @@ static enum err parse_bracketed(struct parser *parser, const struct cel_expressi
 	enum token_kind close, item_fn item, struct cel_expression **ret_node)
 {
 	struct children children;
+	children_init(&children);
 	enum err err = cel_next_token(parser);
 	if (err == OK) {
 		const char *wanted = close == TOKEN_CLOSE_BRACKET ? "',' or ']'" : "',' or '}'";
@@ -253,25 +255,21 @@ static enum err parse_bracketed(struct parser *parser, const struct cel_expressi
 static enum err parse_call(struct parser *parser, struct bytes name, uint32_t offset,
 	struct cel_expression *receiver, struct cel_expression **ret_node)
 {
-	struct children arguments;
-	enum err err = cel_next_token(parser);
+	struct children children;
+	children_init(&children);
+	enum err err = receiver ? add_child(parser, &children, receiver) : OK;
+	if (err == OK) {
+		err = cel_next_token(parser);
+	}
 	if (err == OK) {
 		err = parse_items(
-			parser, TOKEN_CLOSE_PARENTHESIS, "',' or ')'", parse_argument, &arguments);
-	}
-	struct children all;
-	children_init(&all);
-	if (err == OK && receiver) {
-		err = add_child(parser, &all, receiver);
-	}
-	for (size_t i = 0; err == OK && i < arguments.count; i++) {
-		err = add_child(parser, &all, arguments.all[i]);
+			parser, TOKEN_CLOSE_PARENTHESIS, "',' or ')'", parse_argument, &children);
 	}
 	const struct cel_expression node = {
 		.kind = EXPR_CALL, .offset = offset, .text = name, .is_member = receiver != NULL};
 	struct cel_expression *call = NULL;
 	if (err == OK) {
-		err = cel_make_node(parser, &node, all.all, all.count, &call);
+		err = cel_make_node(parser, &node, children.all, children.count, &call);
 	}
 	return err == OK ? cel_expand_macro(parser, call, ret_node) : err;
 }
@@ -403,6 +401,7 @@ static enum err parse_selection(struct parser *parser, struct cel_expression **n
 	return cel_make_node(parser, &selection, children, 1, node);
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): nesting, which parse_expression bounds */
 static enum err parse_index(struct parser *parser, struct cel_expression **node)
 {
 	struct cel_expression index = {.kind = EXPR_INDEX, .offset = parser->token.offset};
@@ -652,6 +651,7 @@ enum err cel_parse(struct arena *arena, struct bytes source, const struct cel_li
 		err = unexpected(&parser, "an operator, or the end,");
 	}
 	if (err == OK) {
+		check(root);
 		root->source = source;
 		root->nodes_count = parser.nodes;
 		*ret_expression = root;

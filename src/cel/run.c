@@ -91,6 +91,7 @@ static struct cel_value evaluate_field(struct cel_run *run, const struct code *c
 /* NOLINTNEXTLINE(misc-no-recursion): from a binding to what it is bound to, which is further out */
 static struct cel_value evaluate_local(struct cel_run *run, const struct code *code)
 {
+	check(run->locals);
 	struct cel_value value = run->locals[code->index];
 	if (value.type == CEL_DYN) {
 		value = cel_evaluate_code(run, (const struct code *)(const void *)value.as.text);

@@ -410,19 +410,20 @@ static enum err check_range(struct deducer *deducer, const struct cel_expression
 	return is_right ? OK : refuse(deducer, macro, text, NULL);
 }
 
-/* The body that must be a bool, or NULL. */
-static const struct cel_expression *condition_of(const struct cel_expression *macro)
+/* Whether children[1] must be a bool. */
+static bool has_condition(const struct cel_expression *macro)
 {
 	bool is_one = macro->macro == MACRO_ALL || macro->macro == MACRO_EXISTS ||
 		macro->macro == MACRO_EXISTS_ONE || macro->macro == MACRO_FILTER;
-	return is_one || macro->children_count > 2 ? macro->children[1] : NULL;
+	return is_one || macro->children_count > 2;
 }
 
 static enum err macro_type(struct deducer *deducer, const struct cel_expression *macro,
 	const struct expr_type **ret_type)
 {
+	const struct cel_expression *last = macro->children[macro->children_count - 1];
 	const struct expr_type *range = macro->children[0]->type;
-	const struct expr_type *body = macro->children[macro->children_count - 1]->type;
+	const struct expr_type *body = last->type;
 	const struct expr_type *key =
 		macro->variables_count > 1 ? deducer->locals[macro->index] : NULL;
 	const struct expr_type *type = &cel_simple_types[CEL_BOOL];
@@ -477,8 +478,8 @@ static enum err deduce_macro(
 	for (uint32_t i = 1; err == OK && i < macro->children_count; i++) {
 		err = deduce(deducer, macro->children[i]);
 	}
-	const struct cel_expression *condition = err == OK ? condition_of(macro) : NULL;
-	if (condition && !may_be(condition->type, CEL_BOOL)) {
+	const struct cel_expression *condition = macro->children[1];
+	if (err == OK && has_condition(macro) && !may_be(condition->type, CEL_BOOL)) {
 		err = refuse(deducer, condition, "the condition of this macro is not a bool",
 			"compare it with something");
 	}
