@@ -137,10 +137,13 @@ static enum err check_order(struct deducer *deducer, const struct cel_expression
 static enum err check_in(struct deducer *deducer, const struct cel_expression *node)
 {
 	const struct expr_type *right = node->children[1]->type;
-	return may_be(right, CEL_LIST) || may_be(right, CEL_MAP)
-		? OK
-		: refuse_operands(deducer, node,
-			  "'in' needs a list or a map on its right, for example x in [\"a\"]");
+	if (may_be(right, CEL_LIST) || may_be(right, CEL_MAP)) {
+		return OK;
+	}
+	return refuse_operands(deducer, node,
+		right->type == CEL_STRING
+			? "for a part of a text write text.contains(part)"
+			: "'in' needs a list or a map on its right, for example x in [\"a\"]");
 }
 
 /* Every sum, difference, product, quotient and remainder there is. */
@@ -187,7 +190,7 @@ static enum err deduce_arithmetic(struct deducer *deducer, const struct cel_expr
 	}
 	if (!result) {
 		*ret_type = &cel_simple_types[CEL_DYN];
-		bool are_numbers = is_number(a->type) && is_number(b->type);
+		bool are_numbers = is_number(a->type) && is_number(b->type) && a->type != b->type;
 		return refuse_operands(deducer, node,
 			are_numbers
 				? "both sides must be of one type; write 1.0, double(x) or int(x)"
