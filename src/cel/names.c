@@ -187,8 +187,18 @@ static enum err become_field(struct resolver *resolver, struct cel_expression *n
 	return OK;
 }
 
+/* cel.index(0) and its like: known inside of cel.block, and no field anywhere. */
+static bool is_of_block(struct bytes name)
+{
+	return name.size > 0 && name.data[0] == '@';
+}
+
 static enum err refuse_name(struct resolver *resolver, const struct cel_expression *name)
 {
+	if (is_of_block(name->text)) {
+		return cel_refuse(resolver->problem, resolver->root->source, name->offset, CEL_NAME,
+			"this speaks of a cel.block or a macro that is not around it");
+	}
 	enum err err = cel_refuse(resolver->problem, resolver->root->source, name->offset, CEL_NAME,
 		"there is no variable '%.*s'", BYTES_FORMAT(name->text));
 	if (begins_a_variable(resolver, name->text)) {
@@ -229,7 +239,7 @@ static enum err resolve_chain(
 			return OK;
 		}
 	}
-	bool is_known = begins_a_variable(resolver, name->text);
+	bool is_known = begins_a_variable(resolver, name->text) || is_of_block(name->text);
 	if (resolver->scope->has_document && !is_known) {
 		return become_field(resolver, name);
 	}

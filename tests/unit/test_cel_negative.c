@@ -287,6 +287,8 @@ static const struct {
 	{"\"a\".format(1)", 1, 5, "found no matching overload for 'format' applied to"},
 	{"\"a\".charAt(\"b\")", 1, 5, "found no matching overload for 'charAt' applied to"},
 	{"event", 1, 1, "there is no variable 'event'"},
+	{"cel.index(0)", 1, 5, "this speaks of a cel.block or a macro"},
+	{"cel.block([1], cel.index(1)) == 1", 1, 20, "this speaks of a cel.block"},
 	{"event.foo", 1, 1, "there is no variable 'event'"},
 	{"event.operation == 1", 1, 17, "'==' does not work for (string, int)"},
 	{"event.timestamp > \"2026\"", 1, 17, "'>' does not work for (google.protobuf.Timestamp, "},
