@@ -9,6 +9,7 @@ help:
 	@echo 'make test-all further lanes: thread sanitizer, valgrind, clang'
 	@echo 'make lint     format, clang-tidy, cppcheck'
 	@echo 'make bench    measure; writes $(BUILD)/bench.json'
+	@echo 'make bench-peers  the language beside cel-go and the crate cel'
 	@echo 'make setup    install what is missing for all of these'
 	@echo 'make clean    remove what was built'
 
@@ -27,6 +28,9 @@ demo: build
 bench: build
 	@tools/bench
 
+bench-peers: build
+	@tools/bench-peers
+
 test:
 	@tools/setup build test
 	@tools/ci.sh gcc asan-ubsan docs
@@ -42,4 +46,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-lanes
 
-.PHONY: help setup build demo bench test test-all lint clean
+.PHONY: help setup build demo bench bench-peers test test-all lint clean

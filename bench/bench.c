@@ -3,6 +3,7 @@
  * them alike. Figures go to stdout, progress to a terminal on stderr; status 1 if a run failed.
  */
 #include "engine.h"
+#include "language.h"
 #include "path.h"
 #include "report.h"
 
@@ -34,9 +35,11 @@ static const char help[] =
 	"  --runs N         rounds, in each of which everything is measured once (default 5)\n"
 	"  --events N       changes of a run (default 200000)\n"
 	"  --rate N         changes a second where latency is measured (default 2000)\n"
-	"  --only NAME      path, latency, stalled or engine\n"
+	"  --only NAME      path, latency, stalled, engine or language\n"
 	"  --streamer PATH  the program to measure (default: streamer beside this one)\n"
 	"  --against PATH   another version of it: both are measured in turn, and compared\n"
+	"  --cases          print the expressions and documents of `language`, for "
+	"tools/bench-peers\n"
 	"  --help\n"
 	"\n"
 	"examples:\n"
@@ -257,6 +260,31 @@ static enum err run_engine(struct bench *bench, uint64_t round, struct err_info 
 	return OK;
 }
 
+/* ---- expressions ----------------------------------------------------------------------------- */
+
+static enum err run_language(struct bench *bench, uint64_t round, struct err_info *info)
+{
+	struct path_row row = {.bench = bench};
+	double ns = 0;
+	show_progress(bench, round, "expressions");
+	enum err err = language_make(info, &ns);
+	if (err == OK) {
+		(void)snprintf(row.parameters, sizeof(row.parameters), "\"filter_bytes\":%zu",
+			strlen(language_filter));
+		add(&row, "expression_make", "ns", ns);
+	}
+	const struct language_case *at = NULL;
+	for (size_t i = 0; err == OK && (at = language_case_at(i)); i++) {
+		err = language_evaluate(at, info, &ns);
+		if (err == OK) {
+			(void)snprintf(row.parameters, sizeof(row.parameters),
+				"\"expression\":\"%s\",\"members\":%u", at->name, at->members);
+			add(&row, "expression_evaluate", "ns", ns);
+		}
+	}
+	return err;
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static bool wants(const struct bench *bench, const char *name)
@@ -266,7 +294,7 @@ static bool wants(const struct bench *bench, const char *name)
 
 static bool knows_measure(const char *name)
 {
-	static const char *const names[] = {"path", "latency", "stalled", "engine"};
+	static const char *const names[] = {"path", "latency", "stalled", "engine", "language"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0) {
 			return true;
@@ -289,6 +317,9 @@ static enum err run_round(struct bench *bench, uint64_t round, struct err_info *
 	}
 	if (err == OK && wants(bench, "engine")) {
 		err = run_engine(bench, round, info);
+	}
+	if (err == OK && wants(bench, "language")) {
+		err = run_language(bench, round, info);
 	}
 	return err;
 }
@@ -330,14 +361,24 @@ static bool take_option(struct bench *bench, int option, const char *text)
 			return true;
 		}
 		(void)fprintf(stderr,
-			"streamer-bench: --only: \"%s\" should be path, latency, stalled or "
-			"engine\n",
+			"streamer-bench: --only: \"%s\" should be path, latency, stalled, "
+			"engine or language\n",
 			text);
 		return false;
 	default: /* getopt has said what is wrong */
 		(void)fputs("streamer-bench: see --help\n", stderr);
 		return false;
 	}
+}
+
+static int print_cases(void)
+{
+	struct err_info info = {0};
+	if (language_print_cases(stdout, &info) != OK) {
+		(void)fprintf(stderr, "streamer-bench: %s\n", info.text);
+		return 1;
+	}
+	return 0;
 }
 
 /* True: go on. False: end with *ret_status. */
@@ -350,6 +391,7 @@ static bool read_options(struct bench *bench, int count, char **arguments, int *
 		{"only", required_argument, NULL, 'o'},
 		{"streamer", required_argument, NULL, 's'},
 		{"against", required_argument, NULL, 'a'},
+		{"cases", no_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -360,6 +402,10 @@ static bool read_options(struct bench *bench, int count, char **arguments, int *
 		if (option == 'h') {
 			(void)fputs(help, stdout);
 			*ret_status = 0;
+			return false;
+		}
+		if (option == 'c') {
+			*ret_status = print_cases();
 			return false;
 		}
 		if (!take_option(bench, option, optarg)) {
