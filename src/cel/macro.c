@@ -48,7 +48,8 @@ const char *cel_macro_name(enum expr_macro macro)
 
 static bool is_cel(const struct cel_expression *receiver)
 {
-	return receiver->kind == EXPR_NAME && bytes_equal(receiver->text, bytes_of("cel"));
+	return receiver->kind == EXPR_NAME && !receiver->is_rooted &&
+		bytes_equal(receiver->text, bytes_of("cel"));
 }
 
 static const struct macro *find_macro(const struct cel_expression *call)
@@ -102,11 +103,13 @@ static bool goes_round(const struct macro *macro)
 		macro->macro != MACRO_OPT_FLAT_MAP;
 }
 
-static uint32_t loops_in(const struct cel_expression *node)
+/* What goes round within the macro; the range is walked, but stands outside. */
+static uint32_t loops_of(const struct macro *macro, const struct cel_expression *node)
 {
 	uint32_t loops = 0;
 	for (uint32_t i = 0; i < node->children_count; i++) {
-		loops = node->children[i]->loops > loops ? node->children[i]->loops : loops;
+		uint32_t inner = node->children[i]->loops + (i > 0 && goes_round(macro));
+		loops = inner > loops ? inner : loops;
 	}
 	return loops;
 }
@@ -139,7 +142,7 @@ static enum err expand(struct parser *parser, const struct macro *macro,
 	if (err != OK) {
 		return err;
 	}
-	made->loops = loops_in(made) + goes_round(macro);
+	made->loops = loops_of(macro, made);
 	if (made->loops > parser->limits->comprehensions) {
 		return cel_too_large(parser, call->offset, "nesting of macros",
 			parser->limits->comprehensions, "one within the other");
@@ -217,6 +220,10 @@ static enum err expand_block(
 	}
 	enum err err = OK;
 	for (uint32_t i = list->children_count; err == OK && i-- > 0;) {
+		if (list->children[i]->is_optional_item) {
+			return cel_wrong(parser, list->children[i]->offset,
+				"an item of cel.block cannot be optional");
+		}
 		char name[24];
 		int size = snprintf(name, sizeof(name), "@index:%u", (unsigned)i);
 		struct cel_expression node = {.kind = EXPR_MACRO,
@@ -239,7 +246,8 @@ enum err cel_expand_macro(
 {
 	*ret_node = call;
 	if (!call->is_member) {
-		bool is_has = call->children_count == 1 && bytes_equal(call->text, bytes_of("has"));
+		bool is_has = call->children_count == 1 && !call->is_rooted &&
+			bytes_equal(call->text, bytes_of("has"));
 		return is_has ? expand_has(parser, call, ret_node) : OK;
 	}
 	if (is_cel(call->children[0])) {

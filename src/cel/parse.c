@@ -148,17 +148,18 @@ static enum err accept(struct parser *parser, enum token_kind kind, bool *ret_is
 /* One item, or entry, of a list that is written out. */
 typedef enum err (*item_fn)(struct parser *parser, struct children *children);
 
-/* Items up to the closing token, which is taken; a comma may stand behind the last if `trailing`.
- */
+/* Items up to the closing token, which is taken; a comma may stand behind the last, but not in a
+ * call. */
 static enum err parse_items(struct parser *parser, enum token_kind close, const char *wanted,
 	item_fn item, struct children *children)
 {
 	bool is_call = close == TOKEN_CLOSE_PARENTHESIS;
+	size_t most = (size_t)parser->limits->literal_bytes * (close == TOKEN_CLOSE_BRACE ? 2 : 1);
 	bool is_there = is_token(parser, close);
 	enum err err = OK;
 	while (err == OK && !is_there) {
 		err = item(parser, children);
-		if (err == OK && children->count > 2 * (size_t)parser->limits->literal_bytes) {
+		if (err == OK && children->count > most) {
 			err = cel_too_large(parser, parser->token.offset, "in one list",
 				parser->limits->literal_bytes, "items");
 		}
@@ -251,8 +252,8 @@ static enum err parse_bracketed(struct parser *parser, const struct cel_expressi
 			 : err;
 }
 
-/* The arguments behind a function's name, and what that makes. `receiver`: NULL, or a method's. */
-static enum err parse_call(struct parser *parser, struct bytes name, uint32_t offset,
+/* The arguments of a call, and what that makes. `receiver`: NULL, or a method's. */
+static enum err parse_call(struct parser *parser, const struct cel_expression *node,
 	struct cel_expression *receiver, struct cel_expression **ret_node)
 {
 	struct children children;
@@ -265,11 +266,9 @@ static enum err parse_call(struct parser *parser, struct bytes name, uint32_t of
 		err = parse_items(
 			parser, TOKEN_CLOSE_PARENTHESIS, "',' or ')'", parse_argument, &children);
 	}
-	const struct cel_expression node = {
-		.kind = EXPR_CALL, .offset = offset, .text = name, .is_member = receiver != NULL};
 	struct cel_expression *call = NULL;
 	if (err == OK) {
-		err = cel_make_node(parser, &node, children.all, children.count, &call);
+		err = cel_make_node(parser, node, children.all, children.count, &call);
 	}
 	return err == OK ? cel_expand_macro(parser, call, ret_node) : err;
 }
@@ -287,15 +286,19 @@ static enum err refuse_reserved(struct parser *parser, const struct token *name)
 static enum err parse_name(struct parser *parser, bool is_rooted, struct cel_expression **ret_node)
 {
 	const struct token name = parser->token;
-	enum err err = cel_next_token(parser);
-	if (err == OK && cel_is_reserved(name.text)) {
-		err = refuse_reserved(parser, &name);
+	if (cel_is_reserved(name.text)) {
+		return refuse_reserved(parser, &name);
 	}
+	enum err err = cel_next_token(parser);
 	if (err != OK) {
 		return err;
 	}
 	if (is_token(parser, TOKEN_OPEN_PARENTHESIS)) {
-		return parse_call(parser, name.text, name.offset, NULL, ret_node);
+		const struct cel_expression call = {.kind = EXPR_CALL,
+			.offset = name.offset,
+			.text = name.text,
+			.is_rooted = is_rooted};
+		return parse_call(parser, &call, NULL, ret_node);
 	}
 	const struct cel_expression node = {.kind = EXPR_NAME,
 		.offset = name.offset,
@@ -391,7 +394,11 @@ static enum err parse_selection(struct parser *parser, struct cel_expression **n
 		return err;
 	}
 	if (is_token(parser, TOKEN_OPEN_PARENTHESIS) && name.kind == TOKEN_NAME && !is_optional) {
-		return parse_call(parser, name.text, name.offset, *node, node);
+		const struct cel_expression call = {.kind = EXPR_CALL,
+			.offset = name.offset,
+			.text = name.text,
+			.is_member = true};
+		return parse_call(parser, &call, *node, node);
 	}
 	const struct cel_expression selection = {.kind = EXPR_SELECT,
 		.offset = name.offset,

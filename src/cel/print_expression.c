@@ -6,6 +6,7 @@
 #include "expression_priv.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* How tightly an expression holds together; what is looser than its surroundings wants
  * parentheses. */
@@ -112,6 +113,32 @@ static enum err print_entries(struct buffer *buffer, const struct cel_expression
 	return put(buffer, err, "}");
 }
 
+/* Whether the text begins with a number, which would take a minus before it for its own. */
+static bool begins_with_number(const struct cel_expression *node)
+{
+	while (node->kind == EXPR_SELECT || node->kind == EXPR_INDEX ||
+		(node->kind == EXPR_CALL && node->is_member) ||
+		(node->kind == EXPR_MACRO && node->macro != MACRO_BIND)) {
+		node = node->children[0];
+	}
+	return node->kind == EXPR_LITERAL &&
+		((node->literal.type == CEL_INT && node->literal.as.integer >= 0) ||
+			(node->literal.type == CEL_DOUBLE && !signbit(node->literal.as.real)));
+}
+
+/* `-(1)` is no literal, and `!-x` does not parse: parentheses keep signs apart. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static enum err print_unary(struct buffer *buffer, const struct cel_expression *node)
+{
+	const struct cel_expression *operand = node->children[0];
+	bool same = operand->kind == EXPR_OPERATOR && operand->operation == node->operation;
+	bool apart = node->operation == OP_NEGATE && begins_with_number(operand);
+	enum err err = put(buffer, OK, operators[node->operation].text);
+	err = put(buffer, err, apart ? "(" : "");
+	err = err == OK ? print(buffer, operand, same ? BINDING_UNARY : BINDING_MEMBER) : err;
+	return put(buffer, err, apart ? ")" : "");
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
 static enum err print_operator(struct buffer *buffer, const struct cel_expression *node)
 {
@@ -125,12 +152,7 @@ static enum err print_operator(struct buffer *buffer, const struct cel_expressio
 		return err == OK ? print(buffer, node->children[2], BINDING_NONE) : err;
 	}
 	if (binding == BINDING_UNARY) {
-		/* `-(1)` is no literal, and `!-x` does not parse: parentheses keep signs apart. */
-		const struct cel_expression *operand = node->children[0];
-		bool same = operand->kind == EXPR_OPERATOR && operand->operation == node->operation;
-		enum err err = put(buffer, OK, text);
-		return err == OK ? print(buffer, operand, same ? BINDING_UNARY : BINDING_MEMBER)
-				 : err;
+		return print_unary(buffer, node);
 	}
 	enum err err = OK;
 	for (uint32_t i = 0; err == OK && i < node->children_count; i++) {
@@ -166,7 +188,7 @@ static enum err print_selection(struct buffer *buffer, const struct cel_expressi
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
 static enum err print_call(struct buffer *buffer, const struct cel_expression *node)
 {
-	enum err err = OK;
+	enum err err = put(buffer, OK, node->is_rooted ? "." : "");
 	uint32_t first = 0;
 	if (node->is_member) {
 		err = print(buffer, node->children[0], BINDING_MEMBER);
@@ -196,17 +218,24 @@ static enum err print_name(struct buffer *buffer, struct bytes name)
 	return put(buffer, err, ")");
 }
 
+/* Whether it binds what cel.block binds as its item number `index`. */
+static bool binds_item(const struct cel_expression *node, unsigned index)
+{
+	char name[24];
+	(void)snprintf(name, sizeof(name), "@index:%u", index);
+	return node->kind == EXPR_MACRO && node->macro == MACRO_BIND &&
+		bytes_equal(node->variables[0], bytes_of(name));
+}
+
+/* Up to the next that is number 0 again: a block within the block. */
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
 static enum err print_block(struct buffer *buffer, const struct cel_expression *node)
 {
 	enum err err = put(buffer, OK, "cel.block([");
-	bool is_first = true;
-	while (err == OK && node->kind == EXPR_MACRO && node->macro == MACRO_BIND &&
-		node->variables[0].data[0] == '@') {
-		err = put(buffer, err, is_first ? "" : ", ");
+	for (unsigned i = 0; err == OK && binds_item(node, i); i++) {
+		err = put(buffer, err, i > 0 ? ", " : "");
 		err = err == OK ? print(buffer, node->children[0], BINDING_NONE) : err;
 		node = node->children[1];
-		is_first = false;
 	}
 	err = put(buffer, err, "], ");
 	err = err == OK ? print(buffer, node, BINDING_NONE) : err;
@@ -217,7 +246,7 @@ static enum err print_block(struct buffer *buffer, const struct cel_expression *
 static enum err print_macro(struct buffer *buffer, const struct cel_expression *node)
 {
 	bool is_bind = node->macro == MACRO_BIND;
-	if (is_bind && node->variables[0].size > 0 && node->variables[0].data[0] == '@') {
+	if (binds_item(node, 0)) {
 		return print_block(buffer, node);
 	}
 	enum err err =
@@ -240,13 +269,13 @@ static enum err print_bare(struct buffer *buffer, const struct cel_expression *n
 	enum err err = OK;
 	switch (node->kind) {
 	case EXPR_LITERAL:
-		return cel_print_value(buffer, node->literal);
-	case EXPR_NAME:
 		err = put(buffer, OK, node->is_rooted ? "." : "");
-		return err == OK ? print_name(buffer, node->text) : err;
+		return err == OK ? cel_print_value(buffer, node->literal) : err;
+	case EXPR_NAME:
 	case EXPR_SLOT:
 	case EXPR_LOCAL:
-		return print_name(buffer, node->text);
+		err = put(buffer, OK, node->is_rooted ? "." : "");
+		return err == OK ? print_name(buffer, node->text) : err;
 	case EXPR_SELECT:
 	case EXPR_HAS:
 		return print_selection(buffer, node);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SHOWN_WHOLE 100 /* bytes of a line that is not cut */
 #define SHOWN_BEFORE 60 /* bytes of a long line before the column, and behind it */
 #define SHOWN_BEHIND 38
 
@@ -30,6 +31,17 @@ static void place(struct cel_problem *problem, struct bytes source, uint32_t off
 	}
 }
 
+/* What is quoted of a source may have anything in it, and may be cut within a code point. */
+static void make_visible(char *text)
+{
+	text[bytes_utf8_prefix(bytes_of(text))] = '\0';
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7F) {
+			*text = '?';
+		}
+	}
+}
+
 enum err cel_refuse(struct cel_problem *problem, struct bytes source, uint32_t offset,
 	enum cel_problem_kind kind, const char *format, ...)
 {
@@ -39,6 +51,7 @@ enum err cel_refuse(struct cel_problem *problem, struct bytes source, uint32_t o
 	va_start(arguments, format);
 	(void)vsnprintf(problem->text, sizeof(problem->text), format, arguments);
 	va_end(arguments);
+	make_visible(problem->text);
 	return kind == CEL_TOO_LARGE || kind == CEL_TOO_DEAR ? ERR_LIMIT : ERR_INVALID;
 }
 
@@ -48,6 +61,7 @@ void cel_advise(struct cel_problem *problem, const char *format, ...)
 	va_start(arguments, format);
 	(void)vsnprintf(problem->hint, sizeof(problem->hint), format, arguments);
 	va_end(arguments);
+	make_visible(problem->hint);
 }
 
 /* ---- for people ---- */
@@ -64,18 +78,41 @@ static struct bytes line_of(struct bytes source, uint32_t offset)
 	while (end < source.size && source.data[end] != '\n') {
 		end++;
 	}
+	if (end > at && source.data[end - 1] == '\r') {
+		end--;
+	}
 	return (struct bytes){source.data + start, end - start};
 }
 
-/* Control characters as '?', so that a terminal shows what it is given; tabs stay. */
+/* The size of the code point at the beginning; 1 of what is none. */
+static size_t code_point_size(struct bytes text)
+{
+	size_t size = 1;
+	while (size < text.size && !begins_code_point(text.data[size])) {
+		size++;
+	}
+	return bytes_are_utf8((struct bytes){text.data, size}) ? size : 1;
+}
+
+/* Not what a terminal would obey, U+0080 to U+009F too, or could not read. */
+static bool is_shown(struct bytes code_point)
+{
+	unsigned char first = (unsigned char)code_point.data[0];
+	if (code_point.size == 1) {
+		return first == '\t' || (first >= 0x20 && first < 0x7F);
+	}
+	return first != 0xC2 || (unsigned char)code_point.data[1] >= 0xA0;
+}
+
+/* Anything else as '?'; tabs stay. */
 static enum err put_visible(struct buffer *buffer, struct bytes text)
 {
 	enum err err = OK;
-	for (size_t i = 0; err == OK && i < text.size; i++) {
-		unsigned char byte = (unsigned char)text.data[i];
-		bool is_control = (byte < 0x20 && byte != '\t') || byte == 0x7F;
-		err = buffer_append(
-			buffer, is_control ? bytes_of("?") : (struct bytes){text.data + i, 1});
+	while (err == OK && text.size > 0) {
+		struct bytes code_point = {text.data, code_point_size(text)};
+		err = buffer_append(buffer, is_shown(code_point) ? code_point : bytes_of("?"));
+		text.data += code_point.size;
+		text.size -= code_point.size;
 	}
 	return err;
 }
@@ -98,11 +135,13 @@ enum err cel_print_problem(
 	struct bytes line = line_of(source, problem->offset);
 	size_t column = problem->offset < source.size ? problem->offset : source.size;
 	column -= (size_t)(line.data - source.data);
-	size_t start = column > SHOWN_BEFORE ? column - SHOWN_BEFORE : 0;
+	bool is_whole = line.size <= SHOWN_WHOLE;
+	size_t start = !is_whole && column > SHOWN_BEFORE ? column - SHOWN_BEFORE : 0;
 	while (start > 0 && !begins_code_point(line.data[start])) {
 		start--;
 	}
-	size_t end = line.size > column + SHOWN_BEHIND ? column + SHOWN_BEHIND : line.size;
+	size_t end =
+		!is_whole && line.size > column + SHOWN_BEHIND ? column + SHOWN_BEHIND : line.size;
 	while (end < line.size && !begins_code_point(line.data[end])) {
 		end++;
 	}
