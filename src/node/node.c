@@ -442,6 +442,7 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 			.delivery_bytes_max = limit(streamer, OPTION_delivery_bytes_max),
 			.calls_max = limit(streamer, OPTION_streams_per_connection_max),
 			.connections_max = limit(streamer, OPTION_connections_max),
+			.epoch = streamer->epoch,
 			.limits = grpc_limits(streamer),
 			.log = &streamer->log,
 			.metrics = &streamer->metrics},
@@ -562,6 +563,7 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 		err = interest_new(loop_random(streamer->loop), &streamer->interest);
 	}
 	if (err == OK) {
+		streamer->epoch = loop_random(streamer->loop);
 		err = make_workers(streamer);
 	}
 	if (err == OK) {

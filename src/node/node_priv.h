@@ -50,6 +50,7 @@ struct streamer {
 	struct loop_waker *routed_waker;
 	struct loop_listener *listener;
 	struct ingest *ingest;
+	uint64_t epoch;          /* tells this life of the engine from others */
 	struct wire_limits wire; /* of a request */
 	struct stream_limits stream_limits;
 	struct node_worker *workers;

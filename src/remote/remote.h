@@ -43,6 +43,7 @@ struct remote_server_options {
 					ids */
 	uint32_t calls_max;          /* per connection */
 	uint32_t connections_max;
+	uint64_t epoch;            /* what a Welcome tells; the same on all servers of an engine */
 	struct grpc_limits limits; /* what a connection may cost */
 	const struct log *log;
 	struct metrics *metrics;

@@ -50,7 +50,6 @@ struct remote_server {
 	struct connection *connections;
 	struct session *sessions;
 	size_t connections_count;
-	uint64_t epoch;         /* of this life */
 	int64_t log_refusal_us; /* refused connections before that are not logged */
 	bool draining;
 	bool closing;
@@ -219,6 +218,11 @@ static enum err send_item(struct session *session, const struct stream_item *ite
 	case STREAM_NOTICE:
 		return send_notice(session, item);
 	case STREAM_GAP:
+		if (!session->knows_extensions) {
+			return ERR_UNAVAILABLE; /* it cannot be told: it begins anew */
+		}
+		err = wire_gap_encode(&session->scratch, &item->gap);
+		break;
 	case STREAM_STATE:
 	case STREAM_END:
 		return OK;
@@ -307,7 +311,7 @@ static enum err welcome(struct session *session, const struct model_hello *hello
 	const struct remote_server_options *options = &session->server->options;
 	bool comes_back = hello->after.size > 0;
 	const struct model_welcome welcome = {.version = 1,
-		.epoch = session->server->epoch,
+		.epoch = options->epoch,
 		.resume = comes_back ? MODEL_RESUME_GAP : MODEL_RESUME_LIVE,
 		.message_bytes_max = options->message_bytes_max};
 	session->scratch.size = 0;
@@ -592,7 +596,6 @@ enum err remote_server_new(struct loop *loop, const struct remote_server_options
 	server->loop = loop;
 	server->options = *options;
 	server->engine = *engine;
-	server->epoch = loop_random(loop);
 	server->nothing_open = (struct loop_posted){.fn = on_nothing_open, .ctx = server};
 	*ret_server = server;
 	return OK;

@@ -349,8 +349,6 @@ static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct mode
 	size_t size = answer->id.size;
 	const struct id_key key = {stream, answer->id};
 	if (size > subs->limits.id_bytes_max) {
-		/* not echoed: the peer knows what it sent, the answer stays small */
-		answer->id.size = 0;
 		(void)snprintf(subs->text, sizeof(subs->text),
 			"subscription ID of %zu bytes is too long; at most %u "
 			"(subscription_id_bytes_max)",

@@ -121,6 +121,22 @@ class Expressions:
                           "one epoch a life")
         self.checks.that(welcome.epoch != 0, "which is some number")
 
+    def test_epoch(self):
+        """Whichever worker a connection comes to, it is the same Streamer; another life is not."""
+        epochs = []
+        for _ in range(2):
+            streamer, address = peers.serve("--source", "ndjson:-", "--workers", "3")
+            seen = set()
+            for _ in range(3):
+                stream = Stream(peers.channel(address))
+                stream.send(hello())
+                seen.add(stream.receive().welcome.epoch)
+                stream.cancel()
+            self.checks.equal(len(seen), 1, "one epoch on all workers")
+            epochs.append(seen.pop())
+            streamer.stop()
+        self.checks.that(epochs[0] != epochs[1], "another one after a restart", epochs)
+
     def test_a_position_is_answered_by_a_gap(self):
         stream = self.stream(hello(after=b"a position"))
         self.checks.equal(stream.receive().welcome.resume, 2, "GAP")

@@ -21,8 +21,11 @@ struct said {
 	enum wire_streamer_kind kind;
 	int64_t timestamp_ms;
 	enum model_refusal refusal;
+	struct model_welcome welcome; /* but for its position */
+	enum model_notice_code notice;
+	enum model_gap_reason gap;
 	size_t ids, event_size, document_size;
-	char id[64]; /* the first one, or the answer's */
+	char id[64]; /* the first one, or the answer's, or where a gap begins */
 };
 
 struct gateway {
@@ -37,7 +40,7 @@ struct gateway {
 static inline void gateway_message(void *ctx, struct bytes bytes)
 {
 	struct gateway *gateway = ctx;
-	struct wire_streamer_message message;
+	struct wire_streamer_message message = {0};
 	struct model_delivery delivery = {0};
 	struct arena arena = {0};
 	assert_true(gateway->said_count < SAID_MAX);
@@ -48,7 +51,16 @@ static inline void gateway_message(void *ctx, struct bytes bytes)
 		*said = (struct said){.kind = message.kind,
 			.timestamp_ms = message.heartbeat_timestamp_ms,
 			.refusal = message.answer.refusal,
+			.welcome = message.welcome,
+			.notice = message.notice.code,
+			.gap = message.gap.reason,
 			.event_size = message.event.size};
+		said->welcome.position = (struct bytes){0};
+		if (message.kind == WIRE_STREAMER_NOTICE) {
+			id = message.notice.subscription_id;
+		} else if (message.kind == WIRE_STREAMER_GAP) {
+			id = message.gap.after;
+		}
 		while (message.kind == WIRE_STREAMER_DELIVERY && wire_id_next(&message.run, &one)) {
 			id = said->ids++ == 0 ? one : id;
 		}
@@ -113,6 +125,15 @@ static inline void gateway_subscribe(struct gateway *gateway, const char *id)
 		.id = bytes_of(id), .database = bytes_of("d"), .collection = bytes_of("users")};
 	struct buffer message = {0};
 	if (wire_subscribe_encode(&message, &subscription) == OK) {
+		gateway_send(gateway, &message);
+	}
+	buffer_fini(&message);
+}
+
+static inline void gateway_hello(struct gateway *gateway, const struct model_hello *hello)
+{
+	struct buffer message = {0};
+	if (wire_hello_encode(&message, hello) == OK) {
 		gateway_send(gateway, &message);
 	}
 	buffer_fini(&message);

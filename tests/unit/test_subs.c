@@ -175,6 +175,8 @@ static void test_limits(void **state)
 	assert_int_equal(add(&bench, one, "12345678", "users"), MODEL_ACCEPTED);
 	assert_int_equal(add(&bench, one, "123456789", "users"), MODEL_REFUSED_ID);
 	assert_true(text_has(bench.answer.text, "9 bytes is too long; at most 8"));
+	/* whole: by it the client finds what the answer is to */
+	assert_true(bytes_equal(bench.answer.id, bytes_of("123456789")));
 	assert_int_equal(add(&bench, one, "b", "users"), MODEL_ACCEPTED);
 	assert_int_equal(add(&bench, one, "c", "users"), MODEL_REFUSED_LIMIT);
 	assert_true(text_has(bench.answer.text, "stream_subscriptions_max is 2"));
