@@ -39,7 +39,7 @@ static uint64_t cell_bits(const struct value *cell)
 	return 0;
 }
 
-static int order_cells(const struct value *a, const struct value *b)
+int cel_order_cells(const struct value *a, const struct value *b)
 {
 	int order = order_numbers(a->kind, b->kind);
 	if (order == 0) {
@@ -59,7 +59,7 @@ static int order_values(const struct value *a, const struct value *b)
 {
 	size_t count = cel_cells(a);
 	for (size_t i = 0; i < count; i++) {
-		int order = order_cells(&a[i], &b[i]);
+		int order = cel_order_cells(&a[i], &b[i]);
 		if (order != 0) {
 			return order;
 		}
@@ -216,7 +216,12 @@ static enum err normalise_in(
 		memcpy(place, items[i], size * sizeof(*place));
 		place += size;
 	}
-	return cel_make_compare(arena, CEL_IN, &node->field, cells, ret_node);
+	const struct cel_node made = {.kind = CEL_IN,
+		.depth = 1,
+		.field = node->field,
+		.constant = cells,
+		.is_sorted = cells_count == count};
+	return cel_make_node(arena, &made, ret_node);
 }
 
 static enum err normalise_compare(struct arena *arena, const struct cel_node *node, bool negate,

@@ -4,6 +4,13 @@
 
 #include "condition.h"
 
+/* A copy of the node itself; its parts are as they are. */
+enum err cel_make_node(struct arena *arena, const struct cel_node *node,
+	const struct cel_node **ret_node) MUST_CHECK;
+
+/* The order of scalars in a canonical list: by kind, size, number, text. 0: written the same. */
+int cel_order_cells(const struct value *a, const struct value *b);
+
 /* The fields of a comparison as they are: nothing is checked or copied. */
 enum err cel_make_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
 	const struct value *constant, const struct cel_node **ret_node) MUST_CHECK;

@@ -134,7 +134,7 @@ struct cel_value cel_own_map(struct cel_run *run, struct cel_value map)
 		return cel_stopped(run);
 	}
 	if (distinct_names(object, names, &count) != OK) {
-		return cel_lack_memory(run);
+		return cel_out_of_memory(run);
 	}
 	for (size_t i = 0; i < count; i++) {
 		const struct value *name = names[count - 1 - i];

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FOLD_STEPS 20000
-#define FOLD_BYTES ((size_t)1 << 20)
+#define FOLD_BYTES ((size_t)64 << 10)
 
 static enum err compile(
 	struct cel_program *program, const struct cel_expression *node, struct code *ret_code);
@@ -25,9 +25,25 @@ static enum err compile_children(
 	for (uint32_t i = 0; err == OK && i < node->children_count; i++) {
 		err = compile(program, node->children[i], &children[i]);
 	}
+	for (uint32_t i = 0; err == OK && i < node->children_count; i++) {
+		code->depth = children[i].depth > code->depth ? children[i].depth : code->depth;
+	}
+	code->depth++;
 	code->children = children;
 	code->children_count = node->children_count;
 	return err;
+}
+
+/*
+ * A binding is evaluated where it is first used, however deep in the body; that may again be one
+ * that uses a binding, and so on. Where this could nest deeper than an expression may, it is
+ * evaluated before the body: no value depends on when that is.
+ */
+static void bound_binding(const struct cel_program *program, struct code *code)
+{
+	uint32_t depth = 1 + code->children[0].depth + code->children[1].depth;
+	code->is_eager = depth > program->depth_max;
+	code->depth = code->is_eager ? code->depth : depth;
 }
 
 static enum err copy_bytes(struct cel_program *program, struct bytes bytes, struct bytes *ret_bytes)
@@ -201,6 +217,8 @@ static enum err compile_call(
 		return OK;
 	}
 	code->kind = CODE_CALL;
+	code->is_lazy =
+		first->call == cel_call_optional_or || first->call == cel_call_optional_or_value;
 	code->as.call = (struct code_call){first, (size_t)(last - first) + 1, NULL};
 	enum err err = compile_children(program, node, code);
 	return err == OK && first->cost == COST_REGEX ? compile_pattern(program, code) : err;
@@ -222,14 +240,19 @@ static bool is_foldable(const struct code *code)
 	return true;
 }
 
-/* The value borrows from the program's arena, and so may be kept in it. */
+/*
+ * The value borrows from the program's arena, and so may be kept in it. What all folding together
+ * may take is bounded: it is done where a subscriber is waiting, and kept as long as the program.
+ */
 static void fold(struct cel_program *program, struct code *code)
 {
 	struct cel_run run = {.arena = &program->arena,
-		.steps = FOLD_STEPS,
-		.memory_bytes = FOLD_BYTES,
+		.steps = program->fold_steps,
+		.memory_bytes = program->fold_bytes,
 		.regex_bytes = program->regex_bytes};
 	struct cel_value value = cel_evaluate_code(&run, code);
+	program->fold_steps = run.steps;
+	program->fold_bytes = run.memory_bytes;
 	if (value.type != CEL_ERROR && !run.has_stopped) {
 		bool is_optional_item = code->is_optional_item;
 		*code = (struct code){.kind = CODE_CONSTANT,
@@ -287,7 +310,11 @@ static enum err compile_kind(
 		code->variables_count = node->variables_count;
 		break;
 	}
-	return compile_children(program, node, code);
+	enum err err = compile_children(program, node, code);
+	if (err == OK && node->kind == EXPR_MACRO && node->macro == MACRO_BIND) {
+		bound_binding(program, code);
+	}
+	return err;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
@@ -312,6 +339,9 @@ enum err cel_compile(const struct cel_expression *expression, struct cel_regexes
 	program->holders = 1;
 	program->regexes = regexes;
 	program->regex_bytes = limits->regex_bytes;
+	program->depth_max = limits->depth;
+	program->fold_steps = FOLD_STEPS;
+	program->fold_bytes = FOLD_BYTES;
 	program->locals_count = expression->locals_count;
 	enum err err = compile(program, expression, &program->code);
 	if (err != OK) {

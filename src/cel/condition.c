@@ -191,15 +191,29 @@ static bool comparison_of(enum expr_operator operation, enum cel_kind *ret_kind)
 	return true;
 }
 
-/* `"a" in doc.map` where the document may have an object: only texts are keys there. */
-static bool suits(enum cel_kind kind, bool is_id, const struct cel_expression *constant)
+static bool is_text(const struct cel_expression *node)
+{
+	return node->kind == EXPR_LITERAL && node->literal.type == CEL_STRING;
+}
+
+/* Whoever looks for documents by `_id` takes every constant beside it for an id. */
+static bool suits_id(enum cel_kind kind, const struct cel_expression *constant)
+{
+	if (kind != CEL_IN) {
+		return kind != CEL_CONTAINS && is_text(constant);
+	}
+	bool is_list = constant->kind == EXPR_LIST;
+	for (uint32_t i = 0; is_list && i < constant->children_count; i++) {
+		is_list = is_text(constant->children[i]);
+	}
+	return is_list;
+}
+
+static bool suits_field(enum cel_kind kind, const struct cel_expression *constant)
 {
 	bool is_list = constant->kind == EXPR_LIST;
-	if (kind == CEL_IN) {
-		return is_list;
-	}
-	if (kind == CEL_CONTAINS) {
-		return !is_id;
+	if (kind == CEL_IN || kind == CEL_CONTAINS) {
+		return is_list || kind == CEL_CONTAINS;
 	}
 	bool is_order = kind >= CEL_LESS && kind <= CEL_GREATER_OR_EQUAL;
 	return !is_order || (!is_list && constant->literal.type != CEL_NULL);
@@ -221,7 +235,8 @@ static enum err lower_comparison(struct lowering *lowering, const struct cel_exp
 		constant = node->children[0];
 		kind = flipped(kind);
 	}
-	if (!is_field(field) || !is_constant(constant) || !suits(kind, is_id(field), constant)) {
+	if (!is_field(field) || !is_constant(constant) ||
+		!(is_id(field) ? suits_id(kind, constant) : suits_field(kind, constant))) {
 		return ERR_NOT_FOUND;
 	}
 	struct cel_field made = {0};
@@ -325,7 +340,16 @@ enum err cel_condition(struct arena *arena, const struct cel_expression *express
 	const struct cel_node **ret_node)
 {
 	struct lowering lowering = {arena, regexes, limits};
-	return lower(&lowering, expression, ret_node);
+	const struct cel_node *node = NULL;
+	enum err err = lower(&lowering, expression, &node);
+	if (err == OK && node->depth == CEL_DEPTH_MAX) {
+		cel_release(node);
+		err = lower_program(&lowering, expression, &node);
+	}
+	if (err == OK) {
+		*ret_node = node;
+	}
+	return err;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */

@@ -13,7 +13,8 @@ struct cel_node;
 
 /*
  * The tree of a checked expression of type bool (or dyn): what can be a comparison is one, the rest
- * become programs. The tree holds a reference on each until cel_release.
+ * become programs. The tree holds a reference on each until cel_release. It is at least one level
+ * less deep than it might be, so that it can be joined with others.
  */
 enum err cel_condition(struct arena *arena, const struct cel_expression *expression,
 	struct cel_regexes *regexes, const struct cel_limits *limits,
@@ -62,6 +63,7 @@ struct cel_node {
 	enum cel_kind kind;
 	uint32_t depth; /* 1: no children */
 	uint32_t children_count;
+	bool is_sorted; /* IN: the items are scalars in canonical order, for those who search */
 	const struct cel_node *const *children;
 	struct cel_field field;
 	const struct value *constant;

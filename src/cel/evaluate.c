@@ -36,6 +36,41 @@ static bool list_has(const struct value *list, const struct value *wanted)
 	return false;
 }
 
+/*
+ * Whether a value equals only what is written as it is. The others may equal a number of another
+ * kind, or are no single cell.
+ */
+static bool is_found_by_order(const struct value *value)
+{
+	const int64_t exact_below = (int64_t)1 << 53;
+	if (value->kind == VALUE_INT) {
+		return value->as.integer < exact_below && value->as.integer > -exact_below;
+	}
+	return value->kind == VALUE_STRING || value->kind == VALUE_BOOL ||
+		value->kind == VALUE_NULL;
+}
+
+/* `field in constants`, whose items may be in order. */
+static bool is_in(const struct cel_node *node, const struct value *field)
+{
+	const struct value *list = node->constant;
+	if (!node->is_sorted || !is_found_by_order(field)) {
+		return list_has(list, field);
+	}
+	uint32_t low = 0;
+	uint32_t high = list->size;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int found = cel_order_cells(field, &list[1 + middle]);
+		if (found == 0) {
+			return true;
+		}
+		low = found > 0 ? middle + 1 : low;
+		high = found < 0 ? middle : high;
+	}
+	return false;
+}
+
 /* `constant in field`: the keys of objects are strings, so another constant is none of them. */
 static enum cel_outcome contains(const struct value *field, const struct value *constant)
 {
@@ -49,29 +84,44 @@ static enum cel_outcome contains(const struct value *field, const struct value *
 	return CEL_IS_ERROR;
 }
 
-static enum cel_outcome compare(
-	enum cel_kind kind, const struct value *field, const struct value *constant)
+/* Integers are what is mostly compared. */
+static bool equal(const struct value *field, const struct value *constant)
 {
-	int order = 0;
-	bool ordered = kind >= CEL_LESS && kind <= CEL_GREATER_OR_EQUAL;
-	if (ordered && value_compare(field, constant, &order) != OK) {
-		return CEL_IS_ERROR;
+	if (field->kind == VALUE_INT && constant->kind == VALUE_INT) {
+		return field->as.integer == constant->as.integer;
 	}
-	switch (kind) {
+	return value_equal(field, constant);
+}
+
+static bool order(const struct value *field, const struct value *constant, int *ret_order)
+{
+	if (field->kind == VALUE_INT && constant->kind == VALUE_INT) {
+		*ret_order = (field->as.integer > constant->as.integer) -
+			(field->as.integer < constant->as.integer);
+		return true;
+	}
+	return value_compare(field, constant, ret_order) == OK;
+}
+
+static enum cel_outcome compare(const struct cel_node *node, const struct value *field)
+{
+	const struct value *constant = node->constant;
+	int found = 0;
+	switch (node->kind) {
 	case CEL_EQUAL:
-		return outcome_of(value_equal(field, constant));
+		return outcome_of(equal(field, constant));
 	case CEL_NOT_EQUAL:
-		return outcome_of(!value_equal(field, constant));
+		return outcome_of(!equal(field, constant));
 	case CEL_LESS:
-		return outcome_of(order < 0);
+		return order(field, constant, &found) ? outcome_of(found < 0) : CEL_IS_ERROR;
 	case CEL_LESS_OR_EQUAL:
-		return outcome_of(order <= 0);
+		return order(field, constant, &found) ? outcome_of(found <= 0) : CEL_IS_ERROR;
 	case CEL_GREATER:
-		return outcome_of(order > 0);
+		return order(field, constant, &found) ? outcome_of(found > 0) : CEL_IS_ERROR;
 	case CEL_GREATER_OR_EQUAL:
-		return outcome_of(order >= 0);
+		return order(field, constant, &found) ? outcome_of(found >= 0) : CEL_IS_ERROR;
 	case CEL_IN:
-		return outcome_of(list_has(constant, field));
+		return outcome_of(is_in(node, field));
 	case CEL_CONTAINS:
 	case CEL_TRUE:
 	case CEL_AND:
@@ -80,20 +130,30 @@ static enum cel_outcome compare(
 	case CEL_PROGRAM:
 		break;
 	}
-	check(kind == CEL_CONTAINS);
+	check(node->kind == CEL_CONTAINS);
 	return contains(field, constant);
+}
+
+/* Of a field of the document; NULL and why, if there is none. */
+static const struct value *find_field(
+	const struct cel_field *field, const struct cel_input *input, enum cel_failure *ret_failure)
+{
+	const struct value *value = input->document;
+	for (uint32_t i = 0; value && i < field->parts_count; i++) {
+		if (value->kind != VALUE_OBJECT) {
+			*ret_failure = CEL_FAILED_TYPE;
+			return NULL;
+		}
+		value = value_member(value, field->parts[i]);
+	}
+	*ret_failure = CEL_FAILED_NAME; /* if so */
+	return value;
 }
 
 const struct value *cel_field_value(const struct cel_field *field, const struct cel_input *input)
 {
-	if (field->root == CEL_ID) {
-		return NULL;
-	}
-	const struct value *value = input->document;
-	for (uint32_t i = 0; value && i < field->parts_count; i++) {
-		value = value->kind == VALUE_OBJECT ? value_member(value, field->parts[i]) : NULL;
-	}
-	return value;
+	enum cel_failure failure = CEL_FAILED_NAME;
+	return field->root == CEL_ID ? NULL : find_field(field, input, &failure);
 }
 
 static bool unknown_id_is(const struct cel_input *input, const struct value *constant)
@@ -117,28 +177,37 @@ static enum cel_outcome compare_unknown_id(
 	const struct cel_node *node, const struct cel_input *input)
 {
 	if (!input->id_is) {
-		return CEL_IS_ERROR;
+		return failed(input, CEL_FAILED_NAME);
 	}
 	if (node->kind == CEL_EQUAL || node->kind == CEL_NOT_EQUAL) {
 		bool is = unknown_id_is(input, node->constant);
 		return outcome_of(is == (node->kind == CEL_EQUAL));
 	}
 	return node->kind == CEL_IN ? outcome_of(unknown_id_is_in(input, node->constant))
-				    : CEL_IS_ERROR;
+				    : failed(input, CEL_FAILED_NAME);
+}
+
+static enum cel_outcome evaluate_id(const struct cel_node *node, const struct cel_input *input)
+{
+	if (input->id_is_unknown) {
+		return compare_unknown_id(node, input);
+	}
+	const struct value id = value_string(input->id);
+	enum cel_outcome outcome = compare(node, &id);
+	return outcome == CEL_IS_ERROR ? failed(input, CEL_FAILED_TYPE) : outcome;
 }
 
 static enum cel_outcome evaluate_compare(const struct cel_node *node, const struct cel_input *input)
 {
 	if (node->field.root == CEL_ID) {
-		const struct value id = value_string(input->id);
-		return input->id_is_unknown ? compare_unknown_id(node, input)
-					    : compare(node->kind, &id, node->constant);
+		return evaluate_id(node, input);
 	}
-	const struct value *value = cel_field_value(&node->field, input);
+	enum cel_failure failure = CEL_FAILED_NAME;
+	const struct value *value = find_field(&node->field, input, &failure);
 	if (!value) {
-		return failed(input, CEL_FAILED_NAME);
+		return failed(input, failure);
 	}
-	enum cel_outcome outcome = compare(node->kind, value, node->constant);
+	enum cel_outcome outcome = compare(node, value);
 	return outcome == CEL_IS_ERROR ? failed(input, CEL_FAILED_TYPE) : outcome;
 }
 

@@ -82,7 +82,7 @@ struct cel_expression {
 	bool is_member;        /* CALL: as a method */
 	bool is_optional;      /* SELECT, HAS, INDEX: with `?` */
 	bool is_optional_item; /* of a list, or the key of an entry: with `?` before it */
-	bool is_rooted;        /* NAME: written with a point before it */
+	bool is_rooted;        /* NAME, SLOT, a type: with a point before it, past locals */
 	bool is_bare;          /* SELECT of the document, written as the field's name alone */
 	uint8_t variables_count;
 	uint32_t offset; /* in the source: where a problem of this node is shown; the operator's,

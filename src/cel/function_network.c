@@ -447,7 +447,8 @@ static struct cel_address mask(const struct cel_address *address, unsigned prefi
 	struct cel_address masked = *address;
 	for (unsigned i = 0; i < masked.size; i++) {
 		unsigned bits = prefix <= 8 * i ? 0 : prefix - 8 * i;
-		masked.bytes[i] &= bits >= 8 ? 0xff : (uint8_t)(0xff00 >> bits);
+		unsigned kept = bits >= 8 ? 0xffU : 0xff00U >> bits & 0xffU;
+		masked.bytes[i] = (uint8_t)(masked.bytes[i] & kept);
 	}
 	return masked;
 }

@@ -35,6 +35,14 @@ static const struct frame *find_local(const struct frame *frame, struct bytes na
 	return frame;
 }
 
+/* Whether a macro's variable is called as a variable of the scope begins: `doc`, or `event`. */
+static bool is_hidden(const struct frame *frame, struct bytes variable)
+{
+	const char *point = memchr(variable.data, '.', variable.size);
+	variable.size = point ? (size_t)(point - variable.data) : variable.size;
+	return find_local(frame, variable) != NULL;
+}
+
 /* ---- dotted names ---- */
 
 #define PARTS_MAX 64 /* a chain of more is no dotted name; its first parts may be */
@@ -162,14 +170,17 @@ static void become_leaf(struct cel_expression *node, enum expr_kind kind, uint32
 	node->children_count = 0;
 }
 
-static void become_type(struct cel_expression *node, enum cel_type type)
+static void become_type(const struct frame *frame, struct cel_expression *node, enum cel_type type)
 {
 	become_leaf(node, EXPR_LITERAL, 0);
 	node->literal = cel_type_value(type);
+	node->is_rooted = is_hidden(frame, bytes_of(cel_type_name(type)));
 }
 
-static enum err become_field(struct resolver *resolver, struct cel_expression *node)
+static enum err become_field(
+	struct resolver *resolver, const struct frame *frame, struct cel_expression *node)
 {
+	struct bytes name = resolver->scope->variables[0].name;
 	struct cel_expression *document = arena_alloc(resolver->arena, sizeof(*document));
 	struct cel_expression **children = arena_alloc(resolver->arena, sizeof(const void *));
 	if (!document || !children) {
@@ -178,7 +189,8 @@ static enum err become_field(struct resolver *resolver, struct cel_expression *n
 	*document = (struct cel_expression){.kind = EXPR_SLOT,
 		.offset = node->offset,
 		.depth = 1,
-		.text = resolver->scope->variables[0].name};
+		.text = name,
+		.is_rooted = is_hidden(frame, name)};
 	children[0] = document;
 	node->kind = EXPR_SELECT;
 	node->is_bare = true;
@@ -236,17 +248,18 @@ static enum err resolve_chain(
 			struct cel_expression *variable = chain.nodes[count - 1];
 			become_leaf(variable, EXPR_SLOT, index);
 			variable->text = resolver->scope->variables[index].name;
+			variable->is_rooted = is_hidden(frame, variable->text);
 			return OK;
 		}
 	}
 	bool is_known = begins_a_variable(resolver, name->text) || is_of_block(name->text);
 	if (resolver->scope->has_document && !is_known) {
-		return become_field(resolver, name);
+		return become_field(resolver, frame, name);
 	}
 	for (size_t count = chain.count; count > 0; count--) {
 		enum cel_type type = CEL_ERROR;
 		if (find_type(&chain, count, &type)) {
-			become_type(chain.nodes[count - 1], type);
+			become_type(frame, chain.nodes[count - 1], type);
 			return OK;
 		}
 	}
@@ -349,7 +362,7 @@ static enum err resolve_call(
  * `type(x) == int`: next to a type, a type's name means the type, even where the document could
  * have such a field.
  */
-static void resolve_type_name(const struct cel_expression *equality)
+static void resolve_type_name(const struct frame *frame, const struct cel_expression *equality)
 {
 	for (size_t side = 0; side < 2; side++) {
 		const struct cel_expression *call = equality->children[side];
@@ -358,8 +371,9 @@ static void resolve_type_name(const struct cel_expression *equality)
 		enum cel_type type = CEL_ERROR;
 		if (call->kind == EXPR_CALL && !call->is_member &&
 			bytes_equal(call->text, bytes_of("type")) && chain_of(name, &chain) &&
+			(chain.nodes[0]->is_rooted || !find_local(frame, chain.nodes[0]->text)) &&
 			find_type(&chain, chain.count, &type)) {
-			become_type(name, type);
+			become_type(frame, name, type);
 		}
 	}
 }
@@ -396,7 +410,7 @@ static enum err resolve(
 	enum err err = node->kind == EXPR_CALL ? resolve_call(resolver, frame, node) : OK;
 	if (node->kind == EXPR_OPERATOR &&
 		(node->operation == OP_EQUAL || node->operation == OP_NOT_EQUAL)) {
-		resolve_type_name(node);
+		resolve_type_name(frame, node);
 	}
 	for (uint32_t i = 0; err == OK && i < node->children_count; i++) {
 		err = resolve(resolver, frame, node->children[i]);

@@ -28,7 +28,7 @@ static struct cel_value join_texts(struct cel_run *run, struct cel_value a, stru
 {
 	size_t size = (size_t)a.size + b.size;
 	if (size > UINT32_MAX) {
-		return cel_lack_memory(run);
+		return cel_out_of_memory(run);
 	}
 	char *text = cel_alloc(run, size);
 	if (!text || !cel_spend(run, cel_steps_of(size))) {
@@ -48,7 +48,7 @@ static struct cel_value join_lists(struct cel_run *run, struct cel_value a, stru
 {
 	size_t count = (size_t)a.size + b.size;
 	if (count > UINT32_MAX) {
-		return cel_lack_memory(run);
+		return cel_out_of_memory(run);
 	}
 	struct cel_value *items = cel_alloc(run, count * sizeof(*items));
 	if (!items || !cel_spend(run, cel_steps_of(count))) {

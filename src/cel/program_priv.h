@@ -47,9 +47,12 @@ struct code {
 	bool is_optional;        /* SELECT, INDEX: with `?` */
 	bool is_optional_item;   /* of a LIST, or the key of a MAP */
 	uint8_t variables_count; /* MACRO */
+	bool is_eager;           /* a binding: evaluated before its body */
+	bool is_lazy;            /* CALL: of an optional with a value the rest is not evaluated */
 	uint32_t index;          /* SLOT, FIELD, LOCAL; MACRO: its first variable */
 	uint32_t children_count;
 	uint32_t names_count;
+	uint32_t depth;              /* of its evaluation, in instructions; 0: no children */
 	const struct code *children; /* side by side */
 	union {
 		struct cel_value constant;
@@ -66,6 +69,9 @@ struct cel_program {
 	size_t kept_count, kept_capacity;
 	uint32_t locals_count;
 	uint32_t regex_bytes;
+	uint32_t depth_max;
+	uint64_t fold_steps; /* left for folding constants */
+	size_t fold_bytes;
 	struct code code;
 };
 

@@ -16,7 +16,7 @@ void *cel_alloc(struct cel_run *run, size_t size)
 		piece = arena_alloc(run->arena, size);
 	}
 	if (!piece) {
-		(void)cel_lack_memory(run);
+		(void)cel_out_of_memory(run);
 		return NULL;
 	}
 	run->memory_bytes -= size;
@@ -46,7 +46,7 @@ struct cel_value cel_make_string(struct cel_run *run, struct bytes text)
 {
 	char *copy = cel_alloc(run, text.size);
 	if (!copy || text.size > UINT32_MAX) {
-		return cel_lack_memory(run);
+		return cel_out_of_memory(run);
 	}
 	for (size_t i = 0; i < text.size; i++) {
 		copy[i] = text.data[i];
@@ -334,6 +334,11 @@ static struct cel_value call(struct cel_run *run, const struct code_call *call,
 	return no_overload();
 }
 
+static bool has_value(struct cel_value value)
+{
+	return value.type == CEL_OPTIONAL && value.as.items;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the program */
 static struct cel_value evaluate_call(struct cel_run *run, const struct code *code)
 {
@@ -349,6 +354,9 @@ static struct cel_value evaluate_call(struct cel_run *run, const struct code *co
 		arguments[i] = cel_evaluate_code(run, &code->children[i]);
 		if (cel_is_error(arguments[i])) {
 			return arguments[i];
+		}
+		if (code->is_lazy && i == 0 && has_value(arguments[0])) {
+			return code->as.call.functions->call(run, arguments, 1);
 		}
 	}
 	return call(run, &code->as.call, arguments, code->children_count);

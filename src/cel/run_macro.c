@@ -292,7 +292,9 @@ struct cel_value cel_evaluate_macro(struct cel_run *run, const struct code *code
 {
 	switch ((enum expr_macro)code->detail) {
 	case MACRO_BIND:
-		run->locals[code->index] = cel_unevaluated(&code->children[0]);
+		run->locals[code->index] = code->is_eager
+			? cel_evaluate_code(run, &code->children[0])
+			: cel_unevaluated(&code->children[0]);
 		return cel_evaluate_code(run, &code->children[1]);
 	case MACRO_OPT_MAP:
 	case MACRO_OPT_FLAT_MAP:

@@ -30,11 +30,6 @@ struct cel_value cel_stopped(const struct cel_run *run);
 /* Stops the run for lack of memory; in convert.c. */
 struct cel_value cel_out_of_memory(struct cel_run *run);
 
-static inline struct cel_value cel_lack_memory(struct cel_run *run)
-{
-	return cel_out_of_memory(run);
-}
-
 /* One step for each 16 bytes or items that are looked at. */
 static inline uint64_t cel_steps_of(size_t size)
 {

@@ -4,7 +4,8 @@
  * collections stand in one table. Equal values have equal hashes, so the bucket of a document's
  * value holds every query whose equality holds, and perhaps others. (Constants are not compared
  * when filing: a double can equal two integers that differ, so equality is no way to group them.)
- * Queries without an equality are residuals, visited for every document of their collection.
+ * A document id goes before every other equality, and a choice of ids too. Queries without an
+ * equality are residuals, visited for every document of their collection.
  */
 #include "match_priv.h"
 
@@ -264,6 +265,19 @@ static size_t conjuncts_of(
 	return is_and ? (*tree)->children_count : 1;
 }
 
+/* The first of the top-level AND that compares the document id so; or NULL. */
+static const struct cel_node *find_on_id(const struct match_query *query, enum cel_kind kind)
+{
+	const struct cel_node *const *conjuncts = NULL;
+	size_t count = conjuncts_of(&query->tree, &conjuncts);
+	for (size_t i = 0; i < count; i++) {
+		if (conjuncts[i]->kind == kind && conjuncts[i]->field.root == CEL_ID) {
+			return conjuncts[i];
+		}
+	}
+	return NULL;
+}
+
 /* ---- identities ---- */
 
 /*
@@ -324,15 +338,8 @@ const struct match_query *match_index_identify(
 		return NULL;
 	}
 	const struct match_query *query = bucket->queries.first;
-	const struct cel_node *const *conjuncts = NULL;
-	size_t count = conjuncts_of(&query->tree, &conjuncts);
-	for (size_t i = 0; i < count; i++) {
-		if (conjuncts[i]->kind == CEL_EQUAL && conjuncts[i]->field.root == CEL_ID) {
-			*ret_id = value_text(conjuncts[i]->constant);
-			return query;
-		}
-	}
-	return NULL;
+	*ret_id = value_text(find_on_id(query, CEL_EQUAL)->constant);
+	return query;
 }
 
 static void drop_bucket_if_empty(struct match_index *index, struct match_bucket *bucket)
@@ -418,8 +425,8 @@ static size_t cost_of(const struct match_index *index, const struct match_collec
 		(equality->constant->kind != VALUE_STRING);
 }
 
-/* An equality with the document id if there is one, else the one that costs least; or NULL. */
-static const struct cel_node *choose_access(const struct match_index *index,
+/* The equality that costs least; or NULL. */
+static const struct cel_node *find_cheapest(const struct match_index *index,
 	const struct match_collection *collection, const struct match_query *query)
 {
 	const struct cel_node *const *conjuncts = NULL;
@@ -431,9 +438,6 @@ static const struct cel_node *choose_access(const struct match_index *index,
 		if (node->kind != CEL_EQUAL || !is_hashable(node->constant)) {
 			continue;
 		}
-		if (node->field.root == CEL_ID) {
-			return node;
-		}
 		size_t cost = cost_of(index, collection, node);
 		if (cost < best_cost) {
 			best = node;
@@ -441,18 +445,6 @@ static const struct cel_node *choose_access(const struct match_index *index,
 		}
 	}
 	return best;
-}
-
-static bool needs_one_of_some_ids(const struct match_query *query)
-{
-	const struct cel_node *const *conjuncts = NULL;
-	size_t count = conjuncts_of(&query->tree, &conjuncts);
-	for (size_t i = 0; i < count; i++) {
-		if (conjuncts[i]->kind == CEL_IN && conjuncts[i]->field.root == CEL_ID) {
-			return true;
-		}
-	}
-	return false;
 }
 
 /* ---- filing ---- */
@@ -466,10 +458,15 @@ static enum err place(
 		collection->whole = query;
 		return OK;
 	}
-	const struct cel_node *access = choose_access(index, collection, query);
+	/* Document ids first, whatever else it asks: who asks by id hears of hard deletes. */
+	const struct cel_node *access = find_on_id(query, CEL_EQUAL);
+	bool is_one_of_some = !access && find_on_id(query, CEL_IN);
+	query->is_by_id = access || is_one_of_some;
+	if (!query->is_by_id) {
+		access = find_cheapest(index, collection, query);
+	}
 	if (!access) {
-		query->is_by_id = needs_one_of_some_ids(query);
-		list_add(&collection->residuals[query->is_by_id ? CEL_ID : CEL_DOCUMENT], query);
+		list_add(&collection->residuals[is_one_of_some ? CEL_ID : CEL_DOCUMENT], query);
 		return OK;
 	}
 	struct match_bucket *bucket = NULL;
@@ -477,7 +474,6 @@ static enum err place(
 	if (err != OK) {
 		return err;
 	}
-	query->is_by_id = access->field.root == CEL_ID;
 	query->bucket = bucket;
 	list_add(&bucket->queries, query);
 	return OK;

@@ -328,23 +328,20 @@ static const char *words_for(enum cel_failure failure)
 static void judge(struct search *search, struct match_query *query, enum cel_outcome outcome)
 {
 	struct match *match = search->match;
-	struct cel_run *run = &search->run;
 	if (outcome != CEL_IS_ERROR) {
 		query->failures = 0;
 		return;
 	}
-	enum cel_failure failure = run->failure;
+	enum cel_failure failure = search->run.failure;
 	count_failure(match->metrics, failure);
-	bool was_stopped = failure == CEL_FAILED_BUDGET || failure == CEL_FAILED_MEMORY;
-
-	if (was_stopped && !query->was_stopped) {
+	query->failures += query->failures < UINT32_MAX;
+	bool is_stopped = failure == CEL_FAILED_BUDGET || failure == CEL_FAILED_MEMORY;
+	if (is_stopped && !query->was_stopped) {
 		query->was_stopped =
 			note_trouble(match, query, MODEL_NOTICE_STOPPED, words_for(failure));
-	}
-	query->failures += query->failures < UINT32_MAX;
-	if (query->failures == match->failures_max && !was_stopped &&
-		!note_trouble(match, query, MODEL_NOTICE_FAILING, words_for(failure))) {
-		query->failures--; /* the next time, then */
+	} else if (!is_stopped && !query->has_failed && query->failures >= match->failures_max) {
+		query->has_failed =
+			note_trouble(match, query, MODEL_NOTICE_FAILING, words_for(failure));
 	}
 }
 

@@ -29,9 +29,10 @@ struct match_query {
 	struct match_list *list;     /* where it stands; NULL: it is its whole collection's */
 	struct match_query *next, *previous;
 	bool has_expression;
-	bool was_stopped;  /* its subscribers know */
+	bool was_stopped;  /* its subscribers know; those that come later do not */
+	bool has_failed;   /* often in a row, and its subscribers know */
 	uint32_t failures; /* in a row */
-	bool is_by_id;     /* found by `_id == c`, or a residual that begins with `_id in [c...]` */
+	bool is_by_id;     /* its top-level AND has `_id == c` or `_id in [c...]` */
 
 	_Alignas(max_align_t) char memory[];
 };

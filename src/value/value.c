@@ -63,16 +63,54 @@ const struct value *value_after(const struct value *value)
 	return value + (is_container(value) ? value->as.span : 1);
 }
 
+/* Nothing but loads and comparisons, for texts that are short: less than a call. */
+static inline bool same_short(const char *a, const char *b, size_t size)
+{
+	if (size < sizeof(uint32_t)) {
+		return size == 0 ||
+			(a[0] == b[0] && a[size / 2] == b[size / 2] && a[size - 1] == b[size - 1]);
+	}
+	if (size < sizeof(uint64_t)) {
+		uint32_t words[4]; /* the first and the last bytes of each, which may overlap */
+		size_t last = size - sizeof(words[0]);
+		memcpy(&words[0], a, sizeof(words[0]));
+		memcpy(&words[1], b, sizeof(words[1]));
+		memcpy(&words[2], a + last, sizeof(words[2]));
+		memcpy(&words[3], b + last, sizeof(words[3]));
+		return words[0] == words[1] && words[2] == words[3];
+	}
+	uint64_t words[2] = {0};
+	size_t last = size - sizeof(words[0]);
+	for (size_t at = 0; at < last && words[0] == words[1]; at += sizeof(words[0])) {
+		memcpy(&words[0], a + at, sizeof(words[0]));
+		memcpy(&words[1], b + at, sizeof(words[1]));
+	}
+	if (words[0] != words[1]) {
+		return false;
+	}
+	memcpy(&words[0], a + last, sizeof(words[0]));
+	memcpy(&words[1], b + last, sizeof(words[1]));
+	return words[0] == words[1];
+}
+
+/*
+ * The way to the next member is a jump that is foreseen rather than a sum that waits for the cell,
+ * which is why it is not value_after.
+ */
 const struct value *value_member(const struct value *object, struct bytes name)
 {
 	debug_check(object->kind == VALUE_OBJECT);
 	const struct value *found = NULL;
 	const struct value *key = object + 1;
-	for (uint32_t i = 0; i < object->size; i++) {
-		if (bytes_equal(value_text(key), name)) {
-			found = key + 1;
+	for (uint32_t left = object->size; left > 0; left--) {
+		const struct value *value = key + 1;
+		if (key->size == name.size && same_short(key->as.text, name.data, name.size)) {
+			found = value;
 		}
-		key = value_after(key + 1);
+		key = value + 1;
+		if (__builtin_expect(value->kind >= VALUE_LIST, 0)) {
+			key = value + value->as.span;
+		}
 	}
 	return found;
 }
@@ -187,15 +225,29 @@ static uint32_t count_names(const struct value *object)
 	return names;
 }
 
+#define SHORT_TEXT 64
+
+static bool texts_are_equal(const struct value *a, const struct value *b)
+{
+	if (a->size != b->size) {
+		return false;
+	}
+	return a->size <= SHORT_TEXT ? same_short(a->as.text, b->as.text, a->size)
+				     : memcmp(a->as.text, b->as.text, a->size) == 0;
+}
+
+static bool numbers_are_equal(const struct value *a, const struct value *b)
+{
+	int order = 0;
+	return value_is_number(a) && value_is_number(b) && order_numbers(a, b, &order) &&
+		order == 0;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): once per level, at most json_depth_max */
 bool value_equal(const struct value *a, const struct value *b)
 {
-	if (value_is_number(a) && value_is_number(b)) {
-		int order = 0;
-		return order_numbers(a, b, &order) && order == 0;
-	}
 	if (a->kind != b->kind) {
-		return false;
+		return numbers_are_equal(a, b);
 	}
 	uint32_t names = 0;
 	switch ((enum value_kind)a->kind) {
@@ -203,16 +255,19 @@ bool value_equal(const struct value *a, const struct value *b)
 		return true;
 	case VALUE_BOOL:
 		return a->as.boolean == b->as.boolean;
+	case VALUE_INT:
+		return a->as.integer == b->as.integer;
+	case VALUE_UINT:
+		return a->as.unsigned_integer == b->as.unsigned_integer;
+	case VALUE_DOUBLE:
+		return a->as.real == b->as.real;
 	case VALUE_STRING:
-		return bytes_equal(value_text(a), value_text(b));
+		return texts_are_equal(a, b);
 	case VALUE_LIST:
 		return lists_are_equal(a, b);
 	case VALUE_OBJECT:
 		return members_are_in(a, b, &names) && names == count_names(b);
 	case VALUE_NONE:
-	case VALUE_INT:
-	case VALUE_UINT:
-	case VALUE_DOUBLE:
 		break;
 	}
 	return false;

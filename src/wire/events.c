@@ -120,7 +120,10 @@ static enum err flatten(
 		cells.members = data->size;
 		add_cells(&cells, data + 1, (size_t)(value_after(data) - data) - 1);
 	}
-	struct value id = value_string(event->document_id);
+	/* Who happened to ask for an unknown id must make no difference to others. */
+	struct bytes known =
+		event->id_is_unknown ? (struct bytes){no_bytes, 0} : event->document_id;
+	struct value id = value_string(known);
 	struct value collection = value_string(event->collection);
 	struct value deleted = value_bool(true);
 	add_member(&cells, "id", &id);
@@ -296,6 +299,7 @@ static enum err fill(struct event *event, const struct model_change *change,
 	event->change = keep_change(&place, change);
 	event->collection = keep(&place, head->collection);
 	event->document_id = keep(&place, options->document_id);
+	event->id_is_unknown = options->is_identified;
 	event->is_purge = options->is_purge;
 	event->is_without_document = options->is_without_document;
 	event->has_identity = options->identity != NULL;
@@ -328,20 +332,22 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 		event_unref(event);
 		return err;
 	}
-	event->id_is_unknown = operation == MODEL_DELETE && event->document_id.size == 0;
+	event->id_is_unknown = options->is_identified ||
+		(operation == MODEL_DELETE && event->document_id.size == 0);
 	*ret_event = event;
 	return OK;
 }
 
 /* A read copy, with this collection and, if it has one to give, this id. */
 static enum err make_again(const struct event *event, struct bytes collection, struct bytes id,
-	uint32_t json_depth_max, struct event **ret_event)
+	bool is_identified, uint32_t json_depth_max, struct event **ret_event)
 {
 	struct wire_event_options options = {.json_depth_max = json_depth_max,
 		.read = true,
 		.received_us = event->received_us,
 		.sequence = event->sequence,
 		.document_id = id,
+		.is_identified = is_identified,
 		.identity = event->has_identity ? &event->identity : NULL,
 		.is_purge = event->is_purge,
 		.is_without_document = event->is_without_document};
@@ -364,18 +370,13 @@ static enum err make_again(const struct event *event, struct bytes collection, s
 enum err wire_event_read(
 	const struct event *event, uint32_t json_depth_max, struct event **ret_event)
 {
-	return make_again(event, event->collection, event->document_id, json_depth_max, ret_event);
+	return make_again(
+		event, event->collection, event->document_id, false, json_depth_max, ret_event);
 }
 
 enum err wire_event_identify(const struct event *event, struct bytes collection, struct bytes id,
 	uint32_t json_depth_max, struct event **ret_event)
 {
 	check(event->id_is_unknown);
-	struct event *made = NULL;
-	enum err err = make_again(event, collection, id, json_depth_max, &made);
-	if (err == OK && made) {
-		made->id_is_unknown = true;
-		*ret_event = made;
-	}
-	return err;
+	return make_again(event, collection, id, true, json_depth_max, ret_event);
 }

@@ -62,6 +62,9 @@ struct wire_event_options {
 	uint64_t sequence;
 	struct bytes
 		document_id; /* known otherwise, for a document that does not say it; or empty */
+	/* `document_id` is only what somebody asked for: the event is delivered with it, but counts
+	   as one of unknown id, and its flattened document has none */
+	bool is_identified;
 	/* of the change's store id; NULL: that names no document */
 	const struct event_identity *identity;
 	bool is_purge; /* see struct event */
@@ -103,7 +106,7 @@ enum err wire_event_read(
 
 /*
  * The same of an event with an unknown id, once it has turned out which it is, so that it is
- * delivered with collection and id. It still counts as unknown to whoever matches it.
+ * delivered with collection and id. To whoever matches it the id is as unknown as before.
  */
 enum err wire_event_identify(const struct event *event, struct bytes collection, struct bytes id,
 	uint32_t json_depth_max, struct event **ret_event) MUST_CHECK;

@@ -258,13 +258,9 @@ def asks_for_one(rule):
 
 
 def is_by_id(subscription):
-    """Whether documents are found for it by their ids alone: those hear of hard deletes. An
-    equality finds before `in` does."""
-    rules = subscription.get("filters", [])
-    if any(rule["field"] == "_id" and asks_for_one(rule) for rule in rules):
-        return True
-    return (any(rule["field"] == "_id" and rule["op"] == "in" for rule in rules)
-            and not any(map(asks_for_one, rules)))
+    """Whether documents are found for it by their ids: those hear of hard deletes."""
+    return any(rule["field"] == "_id" and rule["op"] in ("==", "in")
+               for rule in subscription.get("filters", []))
 
 
 def ids_asked_for(subscription):
@@ -289,6 +285,7 @@ class Expected:
         self.database = change["database"]
         self.timestamp = change["timestamp"]
         self.document = self.data = None
+        self.identified = ""
         self.change = change
         self.is_purge = change["op_type"] == "delete"
         self.is_refused = False
@@ -322,8 +319,9 @@ class Expected:
             self.data = document_data(self.document)
 
     def identify(self, subscriptions):
-        """Of a DELETE whose id is not known: who asks for just that document knows it."""
-        if self.operation != "DELETE" or (self.document and self.document["id"]):
+        """Of a DELETE whose id is not known: who asks for just that document knows it. It is
+        delivered with the id; a filter on the field `id` sees none, whoever asks."""
+        if self.operation != "DELETE" or self.identified or (self.document and self.document["id"]):
             return
         for subscription in subscriptions:
             unknown = UnknownId(self.change.get("mgo_doc_id"), subscription["collection"])
@@ -332,7 +330,8 @@ class Expected:
                 continue
             for identifier in ids_asked_for(subscription):
                 if unknown.is_one(identifier):
-                    self.document = {**(self.document or {}), "id": identifier, UNKNOWN: unknown,
+                    self.identified = identifier
+                    self.document = {**(self.document or {}), "id": "", UNKNOWN: unknown,
                                      "collection": subscription["collection"]}
                     return
 
@@ -355,9 +354,12 @@ class Expected:
                 rule["field"] == "_id" for rule in subscription["filters"])
         return is_by_id(subscription) or not self.is_purge
 
+    def document_id(self):
+        return self.document["id"] or self.identified
+
     def delivery(self, ids):
         """The delivery as the gateways record it, document_data parsed, None if there is none."""
         return {"event_id": self.event_id, "ids": ids, "database": self.database,
-                "collection": self.document["collection"], "document_id": self.document["id"],
+                "collection": self.document["collection"], "document_id": self.document_id(),
                 "operation": self.operation, "timestamp": self.timestamp,
                 "document_data": self.data}

@@ -145,7 +145,7 @@ def compare(checks, stream, subscriptions, changes):
         seen = sorted(delivery.subscription_ids)
         event = delivery.event
         same = seen == ids and event.event_id == expected.event_id
-        same = same and event.document_id == expected.document["id"]
+        same = same and event.document_id == expected.document_id()
         data = oracle.parse(event.document_data or b"null")
         same = same and oracle.json.dumps(data, sort_keys=True) == oracle.json.dumps(
             expected.data, sort_keys=True)

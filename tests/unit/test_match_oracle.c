@@ -461,18 +461,13 @@ static void fail_for(const struct wish *wish, const struct event *event, const c
 	fail_msg("%.*s", BYTES_FORMAT(buffer_bytes(&text)));
 }
 
-/* 0: by document id, 1: a whole collection, 2: other; -1: either 0 or 2, as the index likes. */
+/* 0: by document id, 1: a whole collection, 2: other. */
 static int rank_of(const struct wish *wish)
 {
-	bool asks = false;
 	for (size_t i = 0; i < wish->filters_count; i++) {
-		if (asks_for_ids(&wish->filters[i]) && strcmp(wish->filters[i].op, "==") == 0) {
+		if (asks_for_ids(&wish->filters[i])) {
 			return 0;
 		}
-		asks = asks || asks_for_ids(&wish->filters[i]);
-	}
-	if (asks) {
-		return wish->filters_count == 1 ? 0 : -1;
 	}
 	return wish->filters_count == 0 ? 1 : 2;
 }
@@ -496,8 +491,8 @@ static void check_event(struct world *world, const struct event *event, uint32_t
 	int rank = 0;
 	for (; *at < count && hits[*at].event == number; (*at)++) {
 		int next = rank_of(wish_of(world, hits[*at].query));
-		assert_true(next < 0 || next >= rank);
-		rank = next < 0 ? rank : next;
+		assert_true(next >= rank);
+		rank = next;
 		for (size_t k = first; k < *at; k++) {
 			assert_ptr_not_equal(hits[k].query, hits[*at].query);
 		}

@@ -133,6 +133,10 @@ static void test_identify(void **state)
 	assert_text(delivery.collection, "users");
 	assert_int_equal(delivery.document_hash.size, 0);
 	assert_int_equal(delivery.operation, MODEL_DELETE);
+	/* no filter on the field `id` sees what a stranger asked for */
+	const struct value *id = value_member(known->document, bytes_of("id"));
+	check(id);
+	assert_int_equal(id->size, 0);
 	event_unref(known);
 	event_unref(event);
 }
