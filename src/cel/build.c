@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-enum err cel_make_node(
+enum err cel_make_condition(
 	struct arena *arena, const struct cel_node *node, const struct cel_node **ret_node)
 {
 	struct cel_node *made = arena_alloc(arena, sizeof(*made));
@@ -22,7 +22,7 @@ enum err cel_make_node(
 enum err cel_true(struct arena *arena, const struct cel_node **ret_node)
 {
 	const struct cel_node node = {.kind = CEL_TRUE, .depth = 1};
-	return cel_make_node(arena, &node, ret_node);
+	return cel_make_condition(arena, &node, ret_node);
 }
 
 enum err cel_make_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
@@ -30,7 +30,7 @@ enum err cel_make_compare(struct arena *arena, enum cel_kind kind, const struct 
 {
 	const struct cel_node node = {
 		.kind = kind, .depth = 1, .field = *field, .constant = constant};
-	return cel_make_node(arena, &node, ret_node);
+	return cel_make_condition(arena, &node, ret_node);
 }
 
 /* ---- comparisons ---- */
@@ -221,5 +221,5 @@ enum err cel_join(struct arena *arena, enum cel_kind kind, const struct cel_node
 		.depth = depth + 1,
 		.children_count = (uint32_t)count,
 		.children = copies};
-	return cel_make_node(arena, &node, ret_node);
+	return cel_make_condition(arena, &node, ret_node);
 }

@@ -221,7 +221,7 @@ static enum err normalise_in(
 		.field = node->field,
 		.constant = cells,
 		.is_sorted = cells_count == count};
-	return cel_make_node(arena, &made, ret_node);
+	return cel_make_condition(arena, &made, ret_node);
 }
 
 static enum err normalise_compare(struct arena *arena, const struct cel_node *node, bool negate,

@@ -5,7 +5,7 @@
 #include "condition.h"
 
 /* A copy of the node itself; its parts are as they are. */
-enum err cel_make_node(struct arena *arena, const struct cel_node *node,
+enum err cel_make_condition(struct arena *arena, const struct cel_node *node,
 	const struct cel_node **ret_node) MUST_CHECK;
 
 /* The order of scalars in a canonical list: by kind, size, number, text. 0: written the same. */
