@@ -2,8 +2,8 @@
  * streamer check: what an expression is, whether it can be subscribed to, and with a document, what
  * it gives and why. Everything is found out first and then written, as text or as JSON.
  */
-#include "condition.h"
 #include "cli.h"
+#include "condition.h"
 #include "match.h"
 
 #include <errno.h>

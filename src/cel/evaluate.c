@@ -5,6 +5,8 @@
  */
 #include "cel_priv.h"
 
+#define SEARCHED_MIN 16 /* items: fewer are looked at one by one */
+
 static enum cel_outcome outcome_of(bool holds)
 {
 	return holds ? CEL_IS_TRUE : CEL_IS_FALSE;
@@ -50,11 +52,14 @@ static bool is_found_by_order(const struct value *value)
 		value->kind == VALUE_NULL;
 }
 
-/* `field in constants`, whose items may be in order. */
-static bool is_in(const struct cel_node *node, const struct value *field)
+/*
+ * `field in constants`, whose items may be in order. Not inlined, nor is what follows: the
+ * registers that they need would be saved for every comparison.
+ */
+__attribute__((noinline)) static bool is_in(const struct cel_node *node, const struct value *field)
 {
 	const struct value *list = node->constant;
-	if (!node->is_sorted || !is_found_by_order(field)) {
+	if (!node->is_sorted || list->size < SEARCHED_MIN || !is_found_by_order(field)) {
 		return list_has(list, field);
 	}
 	uint32_t low = 0;
@@ -72,7 +77,8 @@ static bool is_in(const struct cel_node *node, const struct value *field)
 }
 
 /* `constant in field`: the keys of objects are strings, so another constant is none of them. */
-static enum cel_outcome contains(const struct value *field, const struct value *constant)
+__attribute__((noinline)) static enum cel_outcome contains(
+	const struct value *field, const struct value *constant)
 {
 	if (field->kind == VALUE_LIST) {
 		return outcome_of(list_has(field, constant));
@@ -187,7 +193,8 @@ static enum cel_outcome compare_unknown_id(
 				    : failed(input, CEL_FAILED_NAME);
 }
 
-static enum cel_outcome evaluate_id(const struct cel_node *node, const struct cel_input *input)
+__attribute__((noinline)) static enum cel_outcome evaluate_id(
+	const struct cel_node *node, const struct cel_input *input)
 {
 	if (input->id_is_unknown) {
 		return compare_unknown_id(node, input);
@@ -212,7 +219,8 @@ static enum cel_outcome evaluate_compare(const struct cel_node *node, const stru
 }
 
 /* Each program has the whole of the caller's steps and memory. */
-static enum cel_outcome evaluate_program(const struct cel_node *node, const struct cel_input *input)
+__attribute__((noinline)) static enum cel_outcome evaluate_program(
+	const struct cel_node *node, const struct cel_input *input)
 {
 	struct cel_run run = *input->run;
 	struct cel_value value = cel_run_program(node->program, &run);
@@ -223,13 +231,22 @@ static enum cel_outcome evaluate_program(const struct cel_node *node, const stru
 	return failed(input, is_error ? (enum cel_failure)value.size : CEL_FAILED_TYPE);
 }
 
+/* What most children are is evaluated here, without a call. */
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static inline enum cel_outcome evaluate_child(
+	const struct cel_node *node, const struct cel_input *input)
+{
+	bool is_comparison = node->kind >= CEL_EQUAL && node->kind <= CEL_CONTAINS;
+	return is_comparison ? evaluate_compare(node, input) : cel_evaluate(node, input);
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 static enum cel_outcome evaluate_join(
 	const struct cel_node *node, enum cel_outcome decisive, const struct cel_input *input)
 {
 	enum cel_outcome outcome = opposite_of(decisive);
 	for (uint32_t i = 0; i < node->children_count; i++) {
-		enum cel_outcome child = cel_evaluate(node->children[i], input);
+		enum cel_outcome child = evaluate_child(node->children[i], input);
 		if (child == decisive) {
 			return decisive;
 		}

@@ -100,16 +100,14 @@ static inline bool same_short(const char *a, const char *b, size_t size)
 const struct value *value_member(const struct value *object, struct bytes name)
 {
 	debug_check(object->kind == VALUE_OBJECT);
+	const struct value *end = object + object->as.span;
 	const struct value *found = NULL;
-	const struct value *key = object + 1;
-	for (uint32_t left = object->size; left > 0; left--) {
-		const struct value *value = key + 1;
+	for (const struct value *key = object + 1; key < end; key += 2) {
 		if (key->size == name.size && same_short(key->as.text, name.data, name.size)) {
-			found = value;
+			found = key + 1;
 		}
-		key = value + 1;
-		if (__builtin_expect(value->kind >= VALUE_LIST, 0)) {
-			key = value + value->as.span;
+		if (__builtin_expect(key[1].kind >= VALUE_LIST, 0)) {
+			key += key[1].as.span - 1;
 		}
 	}
 	return found;

@@ -45,9 +45,8 @@ static inline const struct cel_variable *fuzz_variables(void)
 
 static inline struct cel_scope fuzz_scope(void)
 {
-	return (struct cel_scope){.variables = fuzz_variables(),
-		.variables_count = FUZZ_SLOTS,
-		.has_document = true};
+	return (struct cel_scope){
+		.variables = fuzz_variables(), .variables_count = FUZZ_SLOTS, .has_document = true};
 }
 
 /* A problem names a place in the text, and says what is wrong in text that can be shown. */

@@ -1,6 +1,6 @@
 /*
- * Fuzzes lexer, parser and printer. What parses prints as text that parses and prints the same; what
- * does not says where and why.
+ * Fuzzes lexer, parser and printer. What parses prints as text that parses and prints the same;
+ * what does not says where and why.
  */
 #include "fuzz_cel.h"
 

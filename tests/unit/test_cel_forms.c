@@ -561,6 +561,77 @@ static void test_without_memory(void **state)
 	arena_fini(&kept);
 }
 
+/* ---- a list of many constants ---------------------------------------------------------------- */
+
+/* A scalar of few kinds and values, so that what is looked for is often there, or nearly. */
+static void put_scalar(struct buffer *text, struct test_random *random)
+{
+	static const char *const rare[] = {"null", "true", "false", "-0.0", "0.5", "1.5", "-2.0",
+		"9007199254740991", "9007199254740992", "9007199254740993", "9007199254740992.0",
+		"-9007199254740992", "-9007199254740993", "-9007199254740992.0",
+		"9223372036854775807", "9223372036854775807.0", "9223372036854775808",
+		"18446744073709551615", "18446744073709551616.0", "\"\"", "\"1\"", "\"k1\\u00e9\""};
+	uint64_t number = test_random_below(random, 1000);
+	if (test_random_below(random, 2) == 0) {
+		const char *written = rare[test_random_below(random, COUNT(rare))];
+		assert_int_equal(buffer_append_text(text, written), OK);
+	} else if (test_random_below(random, 2) == 0) {
+		assert_int_equal(buffer_printf(text, "%d", (int)number - 500), OK);
+	} else {
+		assert_int_equal(buffer_printf(text, "\"k%d\"", (int)number), OK);
+	}
+}
+
+static const struct value *random_list(
+	struct arena *arena, struct test_random *random, size_t count, bool is_nested)
+{
+	struct buffer text = {0};
+	assert_int_equal(buffer_append_text(&text, is_nested ? "[[1]" : "[null"), OK);
+	for (size_t i = 1; i < count; i++) {
+		assert_int_equal(buffer_append_text(&text, ","), OK);
+		put_scalar(&text, random);
+	}
+	assert_int_equal(buffer_append_text(&text, "]"), OK);
+	struct bytes copy = arena_copy(arena, buffer_bytes(&text));
+	buffer_fini(&text);
+	return cel_text_value(arena, copy);
+}
+
+/* A canonical list is searched by its order: what is in it is what is in the list as written. */
+static void test_in_many_constants(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("in many constants");
+	const struct bytes part = bytes_of("a");
+	const struct cel_field field = {CEL_DOCUMENT, 1, &part};
+	size_t found = 0;
+	for (size_t round = 0; round < 200; round++) {
+		struct arena arena = {0};
+		const struct cel_node *written = NULL;
+		size_t count = 2 + test_random_below(&random, 400);
+		assert_int_equal(cel_compare(&arena, CEL_IN, &field,
+					 random_list(&arena, &random, count, round % 8 == 0), NULL,
+					 &written),
+			OK);
+		const struct cel_node *made = canonical(&arena, written);
+		const struct value *wanted = random_list(&arena, &random, 200, true) + 1;
+		for (size_t i = 0; i < 200; i++) {
+			struct value document[64] = {{.kind = VALUE_OBJECT, .size = 1}};
+			size_t cells = (size_t)(value_after(wanted) - wanted);
+			document[0].as.span = (uint32_t)cells + 2;
+			document[1] = value_string(part);
+			memcpy(&document[2], wanted, cells * sizeof(*wanted));
+			const struct cel_input input = {.document = document};
+			char outcome = cel_text_outcome(written, &input);
+			assert_int_equal(cel_text_outcome(made, &input), outcome);
+			found += outcome == 'T';
+			wanted = value_after(wanted);
+		}
+		arena_fini(&arena);
+	}
+	assert_true(found > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -575,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_pack_field),
 		cmocka_unit_test(test_without_memory),
+		cmocka_unit_test(test_in_many_constants),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
