@@ -34,13 +34,14 @@ SPAN_GETTERS = ["getHours", "getMinutes", "getSeconds", "getMilliseconds"]
 INT_TEXTS = ["0", "1", "-1", "42", "007", "9223372036854775807", "9223372036854775808",
              "-9223372036854775808", "-9223372036854775809", "18446744073709551615",
              "18446744073709551616", "a", "1.5", "1e3", "--1", "1a", "١"]
-DOUBLE_TEXTS = ["0", "1", "-1", "1.5", "-0.0", "1e3", "1E-7", "NaN", "Infinity", "-Infinity", "1e309",
-                "5e-324", "0.1", "a", "1.5.5", "1e", "--1", "123456789012345678901234567890"]
+DOUBLE_TEXTS = ["0", "1", "-1", "1.5", "-0.0", "1e3", "1E-7", "NaN", "Infinity", "-Infinity",
+                "1e309", "5e-324", "0.1", "a", "1.5.5", "1e", "--1",
+                "123456789012345678901234567890"]
 BOOL_TEXTS = ["true", "false", "True", "FALSE", "t", "f", "1", "0", "yes", "", "tRUE", "T"]
 KINDS = ["null", "bool", "int", "uint", "double", "string", "bytes", "list", "map", "timestamp",
          "duration", "type"]
-TYPE_NAMES = ["null_type", "bool", "int", "uint", "double", "string", "bytes", "list", "map", "type",
-              "google.protobuf.Timestamp", "google.protobuf.Duration"]
+TYPE_NAMES = ["null_type", "bool", "int", "uint", "double", "string", "bytes", "list", "map",
+              "type", "google.protobuf.Timestamp", "google.protobuf.Duration"]
 # What is under a name of a document: of this kind, nearly always.
 FIELDS = {"i": "int", "j": "int", "u": "uint", "d": "double", "s": "string", "t": "string",
           "b": "bool", "c": "bool", "n": "null", "li": "ints", "ls": "strings", "lm": "maps",
@@ -190,8 +191,8 @@ class Expressions:
         return quoted(rng, rng.choice(WIDE if rng.random() < 0.06 else TEXTS))
 
     def leaf_bytes(self):
-        return self.rng.choice(["b''", "b'a'", "b'abc'", "b'\\xff'", "b'\\000\\377'", "b'é'", "b\"ab\"",
-                                "b'\\x61b'", "b'😀'", "b'\\xc3\\x28'"])
+        return self.rng.choice(["b''", "b'a'", "b'abc'", "b'\\xff'", "b'\\000\\377'", "b'é'",
+                                "b\"ab\"", "b'\\x61b'", "b'😀'", "b'\\xc3\\x28'"])
 
     def leaf_list(self):
         return self.rng.choice(["[]", "[1, 2, 3]", "['a', 'b']", "[1, 2u, 3.0]", "[[1], [2]]",
@@ -255,8 +256,8 @@ class Expressions:
         """x.name(variable, body) over a list or a map whose items are of a kind."""
         rng = self.rng
         over, kind = rng.choice([("doc.li", "int"), ("doc.ls", "string"), ("doc.lm", "map"),
-                                 ("[1, 2, 3]", "int"), ("['a', 'b']", "string"), ("doc.o", "string"),
-                                 ("{'a': 1, 'b': 2}", "string"), (None, "any")])
+                                 ("[1, 2, 3]", "int"), ("['a', 'b']", "string"),
+                                 ("doc.o", "string"), ("{'a': 1, 'b': 2}", "string"), (None, "any")])
         over = over or self.of(rng.choice(["list", "map"]), depth)
         variable = rng.choice(["v", "w", "doc" if rng.random() < 0.05 else "v"])
         self.scope.append((variable, kind))
@@ -359,8 +360,8 @@ class Expressions:
         rng = self.rng
         clause, of = rng.choice([("%s", "string"), ("%d", "int"), ("%x", "int"), ("%X", "string"),
                                  ("%o", "int"), ("%b", "int"), ("%s", "bool"), ("%d", "uint"),
-                                 ("%x", "bytes"), ("%b", "bool"), ("%s", "list"), ("%.2f", "double"),
-                                 ("%.3e", "double")])
+                                 ("%x", "bytes"), ("%b", "bool"), ("%s", "list"),
+                                 ("%.2f", "double"), ("%.3e", "double")])
         return f"'<{clause}>%%'.format([{self.of(of, depth)}])"
 
     def bytes(self, depth):

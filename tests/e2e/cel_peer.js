@@ -1,6 +1,6 @@
 // @bufbuild/cel as our CEL's peer: of every line on stdin, a JSON object with `expression` and
-// `typed` (the document; numbers are written ["i", "1"], ["u", "1"], ["d", "1.5"], lists ["l", [...]],
-// maps ["m", [[key, value], ...]]), one line in cel_peer.c's form.
+// `typed` (the document; numbers are written ["i", "1"], ["u", "1"], ["d", "1.5"], lists
+// ["l", [...]], maps ["m", [[key, value], ...]]), one line in cel_peer.c's form.
 'use strict';
 
 const fs = require('fs');
