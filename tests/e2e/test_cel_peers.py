@@ -64,7 +64,8 @@ RULES = [
      "where the key is there, else an error", has_text(r"\bhas\(")),
     ("a literal with keys that are equal as numbers, or with a double as a key, is a map there; "
      "the definition: keys are unique and no doubles",
-     has_text(r"\{1: 1, 1u: 2\}|\{1\.0: 1\}|\d[uU]: |\d\.\d+: |\b(doc|v|w)\b[^ ]*: ")),
+     has_text(r"\{1: 1, 1u: 2\}|\{1\.0: 1\}|\d[uU]: |\d\.\d+: |\de[-+]?\d+: |"
+              r"\b(doc|v|w)\b[^ ]*: ")),
     ("`in` has no overload there where no map can have the key; cel-go: it is not in it", in_map),
     ("duration() reads an empty text as 0 there; Go's durations have a number",
      has_text(r"duration\((''|\"\"||r\"\")\)")),
@@ -157,7 +158,8 @@ def compare(checks, made, counts):
 
 
 def main():
-    seed = int(os.environ.get("TEST_SEED", random.randrange(10 ** 6)))
+    # One seed for everybody: what differs at another one is the peer's news as often as ours.
+    seed = int(os.environ.get("TEST_SEED", "20261125"))
     count = int(os.environ.get("CEL_CASES", 20000))
     print(f"seed {seed}", flush=True)
     rng = random.Random(seed)

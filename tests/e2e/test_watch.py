@@ -18,6 +18,7 @@ from peers import Process, STREAMER  # noqa: E402
 PROBE = {"op": "insert", "database": "default", "collection": "users", "id": "u1",
          "data": {"name": "Zoë"}}
 SUBSCRIBED = "streamer watch: subscribed to default/users"
+FAILURES = 3  # of an expression in a row, before its subscriber is told
 
 
 def command(address, *options):
@@ -142,6 +143,55 @@ class Watch:
         record = json.loads(watch.lines["out"][0])
         self.checks.equal((record["document_id"], record["document"]["n"]), (name, 2), "both hold")
 
+    def test_where(self):
+        watch = self.watch("--json", "--count", "2", "--filter", "n < 4",
+                           "--where", "n > 1 && name.startsWith('Z')")
+        for number in range(5):
+            self.say(dict(PROBE, id=f"u{number}", data={"n": number, "name": "Zoë"}))
+            self.say(dict(PROBE, data={"n": number, "name": "Ada"}))
+        self.checks.equal(watch.wait(), 0, "ends")
+        records = [json.loads(line) for line in watch.lines["out"]]
+        self.checks.equal([record["document_id"] for record in records], ["u2", "u3"],
+                          "expression and filter both hold")
+        watch = self.watch("--count=1", "--where=event.operation == 'DELETE' && _id in ['u7']")
+        for change in (dict(PROBE, id="u7"), dict(PROBE, op="delete", id="u8"),
+                       dict(PROBE, op="delete", id="u7")):
+            self.say({name: change[name] for name in change if name != "data"})
+        self.checks.equal(watch.wait(), 0, "ends")
+        self.checks.that(re.search(" DELETE users/u7 ", watch.lines["out"][0]), "the one change",
+                         watch.lines["out"])
+
+    def test_where_refused(self):
+        for expression, place, words, hint in (
+                ("age >", "line 1, column 6", "ends too early", "value"),
+                ("age = 18", "line 1, column 5", "no operator '='", "=="),
+                ("age > 18 &&\n  größe(age) > 1", "line 2, column 5", "in quotes", ""),
+                ("name == 'ö' && nosuch(age)", "line 1, column 16", "no function 'nosuch'",
+                 "man 7 streamer-cel"),
+                ("1 + 1", "expression", "not a bool", "compare")):
+            for more in ((), ("--json",)):
+                done = self.call("--where", expression, *more)
+                self.checks.equal((done.returncode, done.stdout), (1, ""), f"{expression!r} {more}")
+                self.checks.that("the subscription is refused" in done.stderr
+                                 and place in done.stderr and words in done.stderr,
+                                 f"{expression!r}: {place}: {words}", done.stderr)
+                self.checks.that(hint in done.stderr.rpartition("; ")[2], "what would be right",
+                                 done.stderr)
+        for options in (("--where", ""), ("--where",)):
+            done = self.call(*options)
+            self.checks.that(done.returncode == 2 and "--where" in done.stderr,
+                             f"{options} is usage", done.stderr)
+
+    def test_where_keeps_failing(self):
+        """One word on stderr, which is no change: --count goes on."""
+        watch = self.watch("--json", "--count", "1", "--where", "price * 1.5 > 1.0")
+        for _ in range(2 * FAILURES):
+            self.say(dict(PROBE, data={"price": 2}))
+        watch.wait_line("streamer watch: the expression keeps failing: .*type")
+        self.say(dict(PROBE, data={"price": 2.0}))
+        self.checks.equal(watch.wait(), 0, "a change that matches still comes")
+        self.checks.equal((len(watch.lines["out"]), len(watch.lines["err"])), (1, 2), "said once")
+
     def test_refused(self):
         for condition, meant in (("age", "FIELD OP JSON"), ("age>=18", "FIELD OP JSON"),
                                  ("age = 18", "=="), ("name == nobody", '"text"'),
@@ -221,7 +271,8 @@ class Watch:
         self.checks.that("No space left" in watch.lines["err"][-1], "the reason", watch.tail())
 
     def run(self):
-        self.server, self.address = peers.serve("--source", "ndjson:-")
+        self.server, self.address = peers.serve("--source", "ndjson:-", "--expression-failures-max",
+                                                str(FAILURES))
         for name in sorted(name for name in dir(self) if name.startswith("test_")):
             with self.checks.section(name):
                 getattr(self, name)()
