@@ -244,11 +244,18 @@ def filter_holds(document, rule):
         return False
 
 
-def matches(subscription, database, document):
-    """Whether a subscription {database, collection, filters} gets this document's change."""
+def matches(subscription, database, document, is_lost=False):
+    """Whether a subscription {database, collection, filters, holds} gets this document's change;
+    `holds` says it for an expression, if there is one: of the document, or of an id alone."""
     return (subscription["database"] == database
             and subscription["collection"] == document["collection"]
-            and all(filter_holds(document, rule) for rule in subscription.get("filters", [])))
+            and all(filter_holds(document, rule) for rule in subscription.get("filters", []))
+            and ("holds" not in subscription or subscription["holds"](document, is_lost)))
+
+
+def rules_of(subscription):
+    """Its filters, and `id_rules`: what its expression asks of _id as a filter could."""
+    return subscription.get("filters", []) + subscription.get("id_rules", [])
 
 
 def asks_for_one(rule):
@@ -260,12 +267,12 @@ def asks_for_one(rule):
 def is_by_id(subscription):
     """Whether documents are found for it by their ids: those hear of hard deletes."""
     return any(rule["field"] == "_id" and rule["op"] in ("==", "in")
-               for rule in subscription.get("filters", []))
+               for rule in rules_of(subscription))
 
 
 def ids_asked_for(subscription):
     """The documents of which it asks for just one."""
-    for rule in subscription.get("filters", []):
+    for rule in rules_of(subscription):
         if rule["field"] == "_id" and asks_for_one(rule):
             asked = plain(rule["value"])
             yield asked if rule["op"] == "==" else asked[0]
@@ -342,12 +349,12 @@ class Expected:
             return []
         return sorted(subscription["id"] for subscription in subscriptions
                       if self.is_for(subscription)
-                      and matches(subscription, self.database, self.document))
+                      and matches(subscription, self.database, self.document, self.is_refused))
 
     def is_for(self, subscription):
         """A purge is for who asked by id, a document that was refused for whole collections too."""
         if self.is_refused:
-            if not subscription.get("filters"):
+            if not subscription.get("filters") and "holds" not in subscription:
                 return True
             # No field of it can be known: the look-up of any but _id fails.
             return is_by_id(subscription) and all(

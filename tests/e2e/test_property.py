@@ -3,7 +3,9 @@
 
 Rounds of 500 subscriptions x 200 changes in one collection, each round with a seed and a Streamer
 of its own. The documents are made as text, with what JSON allows and what must be refused; about
-half of the filters ask for what the documents have, or for its neighbours.
+half of the filters ask for what the documents have, or for its neighbours. A third of the
+subscriptions have an expression, of the family in expression_oracle.py, some of them besides
+filters.
 
   PROPERTY_PAIRS=2000000 tests/e2e/test_property.py
   TEST_SEED=7 PROPERTY_PAIRS=1 tests/e2e/test_property.py      one round, that of seed 7
@@ -16,6 +18,7 @@ import random
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import expression_oracle  # noqa: E402
 import oracle  # noqa: E402
 import peers  # noqa: E402
 import strict_json  # noqa: E402
@@ -270,7 +273,99 @@ class Filters:
         made = self.invented() if invent else self.derived()
         return self.on_id() if made["field"] == "_id" else made
 
+    def condition(self, depth=3):
+        """An expression of expression_oracle.py."""
+        rng = self.rng
+        kind = rng.random()
+        if depth and kind < 0.4:
+            return (rng.choice(["and", "or"]), self.condition(depth - 1), self.condition(depth - 1))
+        if depth and kind < 0.5:
+            return ("not", self.condition(depth - 1))
+        path, content = self.place()
+        if kind < 0.58 and expression_oracle.Writer.is_name(path[-1]):
+            return ("has", path)
+        return self.fitting(path, content) if rng.random() < 0.7 else self.unfitting(path)
+
+    def place(self):
+        """(path, value) of something in a document; now and then one that may not be there."""
+        rng = self.rng
+        value, path = rng.choice(self.documents), []
+        while isinstance(value, dict) and value and (not path or rng.random() < 0.7):
+            path.append(rng.choice(sorted(value)))
+            value = value[path[-1]]
+        return (path, value) if rng.random() < 0.9 else ([*path, rng.choice(["a", "no one"])], None)
+
+    def fitting(self, path, content):
+        """One that the value may answer, often by true."""
+        rng = self.rng
+        if isinstance(content, dict):
+            return rng.choice([("size", path, rng.choice(["==", "<"]), len(content)),
+                               ("member", rng.choice([*sorted(content), "a", 1]), path)])
+        if isinstance(content, list):
+            items = [item for item in content if self.can_be_asked(item)]
+            return rng.choice([("size", path, rng.choice(["==", ">="]), len(content)),
+                               ("member", rng.choice([*items, self.constant()]), path)])
+        if isinstance(content, str) and rng.random() < 0.4:
+            return rng.choice([("starts", path, content[:rng.randrange(3)]),
+                               ("size", path, rng.choice([*ORDERS, "=="]), len(content))])
+        if isinstance(content, bool) and rng.random() < 0.3:
+            return ("field", path)
+        if rng.random() < 0.2:
+            others = [self.constant() for _ in range(rng.choice([2, 2, 2, 40]))]
+            return ("in", path, rng.sample([content, *others], len(others) + 1))
+        if rng.random() < 0.3:
+            content = self.neighbour(content)
+            if isinstance(content, int) and not isinstance(content, bool):
+                content = oracle.parse_integer(str(content))  # what fits no literal is a double
+        return ("compare", path, rng.choice(["==", "!=", *(ORDERS if content is not None else [])]),
+                content)
+
+    def unfitting(self, path):
+        """One to which the value is likely an error, or of another kind."""
+        rng = self.rng
+        kind = rng.randrange(6)
+        if kind == 0:
+            return ("starts", path, rng.choice(["", "a"]))
+        if kind == 1:
+            return ("size", path, rng.choice([*ORDERS, "==", "!="]), rng.randrange(3))
+        if kind == 2:
+            return ("field", path)
+        if kind == 3:
+            return ("member", self.constant(), path)
+        if kind == 4:
+            return ("in", path, [self.constant() for _ in range(rng.randrange(1, 4))])
+        return ("compare", path, rng.choice(["==", "!=", *ORDERS]), self.constant(0))
+
+    def with_id(self):
+        """How to join a condition with one on the id, that one, and whether both together ask for
+        documents by their ids."""
+        rng = self.rng
+        kind = rng.randrange(4)
+        if kind == 3:
+            return rng.choice(["and", "or"]), ("id", rng.choice(["!=", *ORDERS]),
+                                               rng.choice([*IDS, "", "nobody"])), False
+        asked = [rng.choice([*IDS, "", "nobody"]) for _ in range(rng.randrange(1, 5))]
+        by_id = ("id", "in", asked) if rng.random() < 0.5 else ("id", "==", asked[0])
+        return [("and", by_id, True), ("or", by_id, False), ("and", ("not", by_id), False)][kind]
+
+    def by_expression(self, number):
+        """One with an expression and, some of them, a filter."""
+        rng = self.rng
+        condition, id_rules = self.condition(), []
+        if rng.random() < 0.4:
+            join, on_id, is_by_id = self.with_id()
+            condition = (join, *rng.sample([on_id, condition], 2))
+            id_rules = [{"field": "_id", "op": on_id[1],
+                         "value": self.value(on_id[2])}] if is_by_id else []
+        rule = self.rule(rng.random() < 0.5)
+        return {"id": f"e{number}", "database": DATABASE, "collection": COLLECTION,
+                "filters": [rule] if rule["field"] != "_id" and rng.random() < 0.3 else [],
+                "id_rules": id_rules, "expression": expression_oracle.Writer(rng).write(condition),
+                "holds": lambda *change: expression_oracle.holds(condition, *change)}
+
     def subscription(self, number):
+        if self.rng.random() < 0.33:
+            return self.by_expression(number)
         count = self.rng.choice([1, 1, 1, 1, 1, 2, 2, 3, 5])
         invent = self.rng.random() < 0.5
         rules = [self.rule(invent) for _ in range(count)]
@@ -285,6 +380,7 @@ def request(subscription):
     for rule in subscription["filters"]:
         made = message.subscribe.filters.add(field=rule["field"], op=rule["op"])
         json_format.ParseDict(rule["value"], made.value)
+    message.subscribe.expression = subscription.get("expression", "")
     return message
 
 
@@ -311,7 +407,8 @@ def describe(seen, wanted, subscriptions, change):
     return ({key: (seen[key], wanted[key]) for key in seen
              if key != "ids" and seen[key] != wanted[key]},
             "too many" if odd - {*wanted["ids"]} else "too few",
-            [item["filters"] for item in subscriptions if item["id"] in odd][:3], change)
+            [(item["filters"], item.get("expression")) for item in subscriptions
+             if item["id"] in odd][:3], change)
 
 
 def compare(checks, stream, subscriptions, changes, counts):
@@ -320,7 +417,8 @@ def compare(checks, stream, subscriptions, changes, counts):
     for change in changes:
         expected = oracle.Expected(change, past)
         ids = expected.ids(subscriptions)
-        counts["matches"] += sum(identifier[0] == "s" for identifier in ids)
+        counts["matches"] += sum(identifier[0] in "se" for identifier in ids)
+        counts["by expression"] += sum(identifier[0] == "e" for identifier in ids)
         counts["refused"] += expected.is_refused
         counts[expected.operation] = counts.get(expected.operation, 0) + 1
         if ids:
@@ -353,7 +451,7 @@ def play(checks, seed, counts):
     stream = peers.Stream(channel)
     for subscription in subscriptions:
         answer = stream.ask(request(subscription))
-        checks.that(answer.success, "a filter is accepted",
+        checks.that(answer.success, "a condition is accepted",
                     "" if answer.success else (subscription, answer.error))
     for number, change in enumerate(changes):
         again = [changes[rng.randrange(number)]] if number and rng.random() < 0.1 else []
@@ -370,7 +468,8 @@ def main():
     seed = int(os.environ.get("TEST_SEED", random.randrange(10 ** 6)))
     pairs = int(os.environ.get("PROPERTY_PAIRS", 100000))
     checks = peers.Checks()
-    counts = {"pairs": 0, "matches": 0, "deliveries": 0, "refused": 0, "wrong": 0}
+    counts = {"pairs": 0, "matches": 0, "by expression": 0, "deliveries": 0, "refused": 0,
+              "wrong": 0}
     while counts["pairs"] < pairs and checks.failed == 0:
         print(f"seed {seed}", flush=True)
         with checks.section(f"seed {seed}"):
@@ -378,6 +477,7 @@ def main():
         seed += 1
     print(f"{counts}, {100 * counts['matches'] / max(counts['pairs'], 1):.1f} % of the pairs match")
     checks.that(counts["matches"] * 100 > counts["pairs"], "enough matches", counts)
+    checks.that(counts["by expression"] * 100 > counts["pairs"], "enough by expression", counts)
     return checks.finish()
 
 

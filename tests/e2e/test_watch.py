@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """streamer watch on a terminal and in a pipe: what it shows, and every way in which it ends."""
 
+import concurrent.futures
 import json
 import os
 import pty
@@ -12,8 +13,9 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import grpc  # noqa: E402
 import peers  # noqa: E402
-from peers import Process, STREAMER  # noqa: E402
+from peers import Process, STREAMER, streamer_pb2  # noqa: E402
 
 PROBE = {"op": "insert", "database": "default", "collection": "users", "id": "u1",
          "data": {"name": "Zoë"}}
@@ -51,6 +53,40 @@ class Terminal:
 
     def close(self):
         os.close(self.ours)
+
+
+class Foreign:
+    """A Streamer, made with grpcio, that knows no expressions or says what it is told to say."""
+
+    def __init__(self, is_original, items=()):
+        self.is_original, self.items = is_original, items
+        self.seen = []  # what kinds of requests came
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(2))
+        handler = grpc.stream_stream_rpc_method_handler(
+            self.stream, streamer_pb2.GatewayMessage.FromString,
+            streamer_pb2.StreamerMessage.SerializeToString)
+        service, method = peers.STREAM.strip("/").split("/")
+        self.server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service, {method: handler}),))
+        self.address = f"localhost:{self.server.add_insecure_port('localhost:0')}"
+        self.server.start()
+
+    def stream(self, requests, _):
+        for request in requests:
+            kind = request.WhichOneof("payload")
+            self.seen.append(kind)
+            answer = streamer_pb2.StreamerMessage()
+            if kind == "subscribe":
+                answer.subscribe_response.subscription_id = request.subscribe.subscription_id
+                answer.subscribe_response.success = True
+            elif kind == "heartbeat":
+                answer.heartbeat_ack.timestamp = request.heartbeat.timestamp
+            elif self.is_original:
+                continue  # it does not know a Hello
+            else:
+                answer.welcome.version = 1
+            yield answer
+            yield from self.items if kind == "subscribe" else ()
 
 
 class Watch:
@@ -191,6 +227,39 @@ class Watch:
         self.say(dict(PROBE, data={"price": 2.0}))
         self.checks.equal(watch.wait(), 0, "a change that matches still comes")
         self.checks.equal((len(watch.lines["out"]), len(watch.lines["err"])), (1, 2), "said once")
+
+    def test_where_of_an_original(self):
+        """It would ignore the expression and send the whole collection: it is not even asked."""
+        original = Foreign(is_original=True)
+        done = self.call("--where", "age > 18", address=original.address)
+        self.checks.equal((done.returncode, done.stdout), (1, ""), "refused")
+        self.checks.that("refused: this Streamer does not know expressions" in done.stderr, "why",
+                         done.stderr)
+        self.checks.that("subscribe" not in original.seen, "and never asked", original.seen)
+        watch = Process(command(original.address, "--filter", "age > 18"))
+        watch.wait_line("subscribed to default/users")
+        self.checks.equal(watch.stop(), 0, "what it knows, it is asked for")
+        original.server.stop(0).wait()
+
+    def test_gap_and_notice(self):
+        """Both are said in their place, neither is a change."""
+        delivery, gap, notice = (streamer_pb2.StreamerMessage() for _ in range(3))
+        delivery.delivery.subscription_ids.append("s")
+        delivery.delivery.event.event_id = "e"
+        delivery.delivery.event.operation = streamer_pb2.OPERATION_TYPE_DELETE
+        gap.gap.reason, gap.gap.events = streamer_pb2.Gap.SOURCE, 7
+        gap.gap.subscription_ids.append("s")
+        notice.notice.subscription_id, notice.notice.text = "s", "keeps failing"
+        foreign = Foreign(False, [delivery, notice, gap, delivery])
+        done = self.call("--where", "age > 18", "--count", "2", "--json", address=foreign.address)
+        self.checks.equal(done.returncode, 0, "ends")
+        self.checks.equal([json.loads(line)["event_id"] for line in done.stdout.splitlines()],
+                          ["e", "e"], "the changes on stdout")
+        self.checks.equal(sorted(done.stderr.splitlines()[1:]),
+                          ["streamer watch: changes are missing here",
+                           "streamer watch: the expression keeps failing"], "the rest on stderr")
+        self.checks.equal(foreign.seen[:3], ["hello", "heartbeat", "subscribe"], "Hello is first")
+        foreign.server.stop(0).wait()
 
     def test_refused(self):
         for condition, meant in (("age", "FIELD OP JSON"), ("age>=18", "FIELD OP JSON"),

@@ -2,7 +2,7 @@
  * The public library as its users have it, through streamer.h alone: every case that speaks of
  * streams runs on a local one and on one over gRPC, with one worker and with three.
  */
-#include "streamer.h"
+#include "node_rig.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -16,121 +16,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#define WAIT_MS 20000
-
-struct end {
-	struct streamer *streamer;
-	struct streamer_stream *stream;
-};
-
-typedef void (*case_fn)(struct end *end);
-
-static void set(struct streamer_options *options, const char *name, const char *value)
-{
-	struct streamer_failure failure = {0};
-	assert_int_equal(streamer_options_set(options, name, value, &failure), STREAMER_OK);
-}
-
-static struct streamer *open_engine(const struct streamer_options *options)
-{
-	struct streamer_failure failure = {0};
-	struct streamer *streamer = NULL;
-	enum streamer_err err = streamer_open(options, &failure, &streamer);
-	if (err != STREAMER_OK) {
-		fail_msg("streamer_open: %s", failure.text);
-	}
-	return streamer;
-}
-
-static struct streamer_options quiet_options(void)
-{
-	struct streamer_options options;
-	streamer_options_init(&options);
-	options.log_fd = -1;
-	return options;
-}
-
-static void next(struct streamer_stream *stream, struct streamer_item *ret_item)
-{
-	assert_int_equal(streamer_wait(stream, WAIT_MS, ret_item), STREAMER_OK);
-}
-
-static void on_both_kinds(case_fn run)
-{
-	static const char *const workers[] = {"1", "3"};
-	for (int i = 0; i < 4; i++) {
-		struct streamer_options options = quiet_options();
-		options.listen_address = "localhost:0";
-		set(&options, "workers", workers[i / 2]);
-		struct end end = {.streamer = open_engine(&options)};
-		if (i % 2 == 0) {
-			assert_int_equal(
-				streamer_stream_open(end.streamer, &end.stream), STREAMER_OK);
-		} else {
-			struct streamer_item item;
-			assert_int_equal(
-				streamer_connect(streamer_address(end.streamer), NULL, &end.stream),
-				STREAMER_OK);
-			next(end.stream, &item);
-			assert_int_equal(item.kind, STREAMER_STATE);
-		}
-		run(&end);
-		streamer_stream_close(end.stream);
-		streamer_close(end.streamer);
-	}
-}
-
-static void push(struct streamer *streamer, const char *change)
-{
-	struct streamer_failure failure = {0};
-	enum streamer_err err = streamer_push(streamer, change, strlen(change), &failure);
-	if (err != STREAMER_OK) {
-		fail_msg("streamer_push: %s: %s", streamer_err_text(err), failure.text);
-	}
-}
-
-static void push_user(struct streamer *streamer, const char *op, const char *id, int age)
-{
-	char change[256];
-	(void)snprintf(change, sizeof(change),
-		"{\"op\":\"%s\",\"database\":\"d\",\"collection\":\"users\",\"id\":\"%s\","
-		"\"data\":{\"age\":%d}}",
-		op, id, age);
-	push(streamer, change);
-}
-
-static struct streamer_subscription users(
-	const char *id, const struct streamer_filter *filters, size_t count)
-{
-	return (struct streamer_subscription){.id = id,
-		.database = "d",
-		.collection = "users",
-		.filters = filters,
-		.filters_count = count};
-}
-
-static void assert_bytes(struct streamer_bytes seen, const char *wanted)
-{
-	assert_int_equal(seen.size, strlen(wanted));
-	assert_memory_equal(seen.data, wanted, seen.size);
-}
-
-static bool contains(struct streamer_bytes text, const char *part)
-{
-	return text.size > 0 && memmem(text.data, text.size, part, strlen(part)) != NULL;
-}
-
-/* Subscribes and takes the answer, which is the next item. */
-static void subscribe(struct end *end, const struct streamer_subscription *subscription)
-{
-	struct streamer_item item;
-	assert_int_equal(streamer_subscribe(end->stream, subscription, NULL, NULL), STREAMER_OK);
-	next(end->stream, &item);
-	assert_int_equal(item.kind, STREAMER_ANSWER);
-	assert_true(item.accepted);
-	assert_bytes(item.subscription_id, subscription->id);
-}
 
 /* ---- subscribe, receive ------------------------------------------------------------------------
  */
