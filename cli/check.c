@@ -130,8 +130,10 @@ static enum err compile(struct check *check)
 		variables[count] =
 			(struct cel_variable){bytes_of(name->name), (enum cel_type)name->type};
 	}
-	const struct cel_scope scope = {
-		.variables = variables, .variables_count = count, .has_document = true};
+	const struct cel_scope scope = {.variables = variables,
+		.variables_count = count,
+		.has_document = true,
+		.regexes = check->regexes};
 	enum err err = cel_parse(&check->arena, bytes_of(check->source), &check->limits,
 		&check->problem, &check->expression);
 	if (err == OK) {

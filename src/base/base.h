@@ -132,27 +132,46 @@ struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
 /* ---- map ------------------------------------------------------------------------------------- */
 
 /*
- * Open-addressing table of items that the caller owns, by a 64-bit hash that the caller gives
- * (seeded). It grows in steps: while it moves to a larger table each insertion moves a few slots,
- * so that no single call costs more than a small constant (the new table's zeroing apart).
+ * Table of items that the caller owns, in which no single call moves more than some thousand slots,
+ * however many items there are, and none waits for memory by the megabyte. A type's hashes are
+ * those of one key under one seed, whether computed from the item or the key; the seed is secret.
+ * If many keys have one hash for a seed the map goes on to another by itself.
  */
-struct map_slot {
-	uint64_t hash;
-	void *item; /* NULL: free */
+struct map_type {
+	uint64_t (*hash_key)(const void *key, uint64_t seed);
+	uint64_t (*hash_item)(const void *item, uint64_t seed);
+	bool (*equal)(const void *item, const void *key);
+};
+struct map_table {
+	struct map_entry *entries; /* 2^depth of them; NULL: empty */
+	uint32_t depth;
+	uint32_t deepest; /* segments that stand in one entry only */
 };
 struct map {
-	struct map_slot *slots;
-	size_t capacity; /* power of two, or 0 */
-	struct map_slot *old_slots;
-	size_t old_capacity, old_moved;
 	size_t count;
-};
-typedef bool (*map_equal_fn)(const void *item, const void *key);
+	size_t moved; /* slots that the last insertion or removal moved, its own neighbours apart */
 
-void map_fini(struct map *map); /* items are the caller's */
-void *map_find(const struct map *map, uint64_t hash, const void *key, map_equal_fn equal);
-enum err map_insert(struct map *map, uint64_t hash, void *item) MUST_CHECK; /* no look for a twin */
-bool map_remove(struct map *map, uint64_t hash, const void *item);          /* by pointer */
+	/* Its own. */
+	const struct map_type *type;
+	uint64_t seed;
+	struct map_table table;
+	struct map_old *old; /* of the seed before, while its items are moved; else NULL */
+	size_t inserted;     /* with this seed */
+};
+
+void map_init(struct map *map, const struct map_type *type, uint64_t seed); /* takes no memory */
+void map_fini(struct map *map); /* items are the caller's; it is empty then, as after init */
+void *map_find(const struct map *map, const void *key);
+/*
+ * map_find in parts: the hash, which holds until the next insertion; what it leads to is fetched
+ * while something else is done; the look-up.
+ */
+uint64_t map_hash(const struct map *map, const void *key);
+void map_prefetch(const struct map *map, uint64_t hash);
+void *map_find_hashed(const struct map *map, uint64_t hash, const void *key);
+/* Looks for no twin. ERR_MEMORY changes nothing. */
+enum err map_insert(struct map *map, void *item) MUST_CHECK;
+bool map_remove(struct map *map, const void *item); /* by pointer; false: it is not there */
 /* Walks all items; start with *cursor = 0; NULL at the end. The map must not change meanwhile. */
 void *map_next(const struct map *map, size_t *cursor);
 

@@ -1,184 +1,651 @@
 /*
- * Linear probing at a load of at most one half, in one table or, while it grows, in two. New items
- * go to the new table; each insertion moves a few slots of the old one, in order. Old slots below
- * `old_moved` count as removed without being touched, so probing still runs through them. In the
- * new table removal shifts later items back; the old one takes no new items and goes away soon, so
- * there a mark will do.
+ * Extendible hashing. A directory, indexed by the first bits of a hash, leads to segments; items of
+ * a segment share at least those bits. A segment is an array in the order of the last 32 bits of
+ * the hashes. These scale to an item's home, and the item stands there or, behind the others that
+ * have to, as near as can be; a search ends at a free slot or at the first that is behind it in
+ * order. Nothing wraps round: behind the homes there are spare slots, of which the last is always
+ * free.
+ *
+ * A segment that is full becomes a quarter larger until it would pass SLOTS_MAX, then it is split
+ * by one more bit. Both keep the order, so each is one walk. What was emptied is made smaller, or
+ * joined to its twin.
+ *
+ * An item further than PROBES_MAX from home in a segment half empty is no accident: the hashes are
+ * chosen, or bad. Then the map takes another seed, and each insertion moves some items from the old
+ * table; old segments are emptied from their end, so that what is left is found as before. If that
+ * does not help the map stays correct and slow, and tries again when it has taken as many items as
+ * it has.
  */
 #include "base.h"
 
-#define CAPACITY_MIN 16U
-#define SLOTS_PER_STEP 8U /* 2 would be enough to finish before the next growth */
+#include <string.h>
 
-/* Its address marks a removed slot of the old table. */
-static const char removed_mark;
+#define LINE ((size_t)4) /* slots in a cache line: homes are at their beginnings */
+#define CAPACITY_MIN 8U
+#define SLOTS_MAX 4096U   /* homes of a segment */
+#define MERGE_MAX 1536U   /* items of two segments that are made one */
+#define PROBES_MAX 64U    /* from an item's home to its place */
+#define MOVES 64U         /* items of the old table for each insertion */
+#define DIRECTORY_MIN 32U /* so many segments, or one for each ITEMS_LEAST, may be told apart */
+#define ITEMS_LEAST 128U
 
-static bool is_removed(const struct map_slot *slot)
+_Static_assert(SIZE_MAX >= UINT64_MAX, "a cursor has 64 bits");
+
+struct map_slot {
+	uint64_t hash;
+	void *item; /* NULL: free */
+};
+
+struct map_segment {
+	void *memory; /* this begins somewhere in it, so that the slots begin with a line */
+	uint32_t capacity;
+	uint32_t end; /* slots */
+	uint32_t count;
+	uint32_t depth; /* bits that its items share */
+	uint32_t unused[2];
+	struct map_slot slots[];
+};
+
+/* What a directory has for each value of the first bits. Segments of less depth stand in several.
+ */
+struct map_entry {
+	struct map_segment *segment; /* NULL: emptied into the next table */
+	uint64_t capacity;           /* the segment's, which a search need not touch for it */
+};
+
+struct map_old {
+	struct map_table table;
+	uint64_t seed;
+	size_t left; /* entries before this may have items */
+};
+
+static uint32_t order_of(uint64_t hash)
 {
-	return slot->item == (const void *)&removed_mark;
+	return (uint32_t)hash;
 }
 
-void map_fini(struct map *map)
+static size_t home_of(uint64_t hash, uint64_t capacity)
 {
-	mem_free(map->slots);
-	mem_free(map->old_slots);
-	*map = (struct map){0};
+	return (size_t)((order_of(hash) * capacity) >> 32) & ~(LINE - 1);
 }
 
-static void *find_old(const struct map *map, uint64_t hash, const void *key, map_equal_fn equal)
+static size_t number_of(const struct map_table *table, uint64_t hash)
 {
-	size_t mask = map->old_capacity - 1;
-	for (size_t at = hash & mask; map->old_slots[at].item; at = (at + 1) & mask) {
-		const struct map_slot *slot = &map->old_slots[at];
-		if (slot->hash == hash && at >= map->old_moved && !is_removed(slot) &&
-			equal(slot->item, key)) {
-			return slot->item;
+	return (size_t)((hash >> 1) >> (63 - table->depth));
+}
+
+/* The entries in which a segment stands; they begin at a multiple of it. */
+static size_t width_of(const struct map_table *table, const struct map_segment *segment)
+{
+	return (size_t)1 << (table->depth - segment->depth);
+}
+
+/* ---- segments -------------------------------------------------------------------------------- */
+
+/* Items of one segment or two, in order; of them those whose hash has `bits` in `mask`. */
+struct source {
+	const struct map_segment *one, *other; /* the other may be NULL */
+	uint32_t at_one, at_other;
+	uint64_t mask, bits;
+};
+
+static const struct map_slot *peek(
+	const struct source *source, const struct map_segment *segment, uint32_t *at)
+{
+	for (; segment && *at < segment->end; (*at)++) {
+		const struct map_slot *slot = &segment->slots[*at];
+		if (slot->item && (slot->hash & source->mask) == source->bits) {
+			return slot;
 		}
 	}
 	return NULL;
 }
 
-void *map_find(const struct map *map, uint64_t hash, const void *key, map_equal_fn equal)
+static const struct map_slot *take(struct source *source)
 {
-	if (map->capacity == 0) {
+	const struct map_slot *one = peek(source, source->one, &source->at_one);
+	const struct map_slot *other = peek(source, source->other, &source->at_other);
+	if (other && (!one || order_of(other->hash) < order_of(one->hash))) {
+		source->at_other++;
+		return other;
+	}
+	source->at_one += one != NULL;
+	return one;
+}
+
+static uint32_t count_of(struct source source)
+{
+	uint32_t count = 0;
+	while (take(&source)) {
+		count++;
+	}
+	return count;
+}
+
+static uint32_t capacity_for(uint32_t count)
+{
+	return (CAPACITY_MIN + count + count / 2) & ~(uint32_t)(LINE - 1);
+}
+
+static struct map_segment *segment_alloc(size_t end)
+{
+	size_t line = LINE * sizeof(struct map_slot);
+	char *memory = mem_alloc(sizeof(struct map_segment) + end * sizeof(struct map_slot) + line);
+	if (!memory) {
 		return NULL;
 	}
-	size_t mask = map->capacity - 1;
-	for (size_t at = hash & mask; map->slots[at].item; at = (at + 1) & mask) {
-		const struct map_slot *slot = &map->slots[at];
-		if (slot->hash == hash && equal(slot->item, key)) {
-			return slot->item;
+	size_t slots = ((uintptr_t)memory + sizeof(struct map_segment) + line - 1) & ~(line - 1);
+	size_t skipped = slots - sizeof(struct map_segment) - (uintptr_t)memory;
+	struct map_segment *segment = (struct map_segment *)(void *)(memory + skipped);
+	*segment = (struct map_segment){.memory = memory, .end = (uint32_t)end};
+	return segment;
+}
+
+static void segment_free(struct map_segment *segment)
+{
+	if (segment) {
+		mem_free(segment->memory);
+	}
+}
+
+/* False if half of the spare slots are not enough. */
+static bool fill(struct map_segment *segment, struct source source)
+{
+	uint32_t spare = segment->end - segment->capacity;
+	uint32_t at = 0;
+	for (const struct map_slot *slot = take(&source); slot; slot = take(&source)) {
+		size_t home = home_of(slot->hash, segment->capacity);
+		for (; at < home; at++) {
+			segment->slots[at] = (struct map_slot){0, NULL};
+		}
+		segment->slots[at++] = *slot;
+		segment->count++;
+		if (at + spare / 2 > segment->end) {
+			return false;
 		}
 	}
-	return map->old_slots ? find_old(map, hash, key, equal) : NULL;
+	memset(&segment->slots[at], 0, (segment->end - at) * sizeof(struct map_slot));
+	return true;
 }
 
-static void put(struct map *map, struct map_slot slot)
+static struct map_segment *segment_new(
+	const struct source *source, uint32_t capacity, uint32_t depth)
 {
-	size_t mask = map->capacity - 1;
-	size_t at = slot.hash & mask;
-	while (map->slots[at].item) {
-		at = (at + 1) & mask;
-	}
-	map->slots[at] = slot;
-}
-
-static void move_some(struct map *map)
-{
-	for (size_t i = 0; i < SLOTS_PER_STEP && map->old_moved < map->old_capacity; i++) {
-		const struct map_slot *slot = &map->old_slots[map->old_moved++];
-		if (slot->item && !is_removed(slot)) {
-			put(map, *slot);
+	for (uint32_t spare = PROBES_MAX; spare < UINT32_MAX / 2 - capacity; spare *= 2) {
+		size_t end = (size_t)capacity + spare;
+		struct map_segment *segment = segment_alloc(end);
+		if (!segment) {
+			return NULL;
 		}
+		segment->capacity = capacity;
+		segment->depth = depth;
+		if (fill(segment, *source)) {
+			return segment;
+		}
+		segment_free(segment);
 	}
-	if (map->old_moved == map->old_capacity) {
-		mem_free(map->old_slots);
-		map->old_slots = NULL;
-		map->old_capacity = 0;
-		map->old_moved = 0;
+	return NULL;
+}
+
+/* The first slot of the hash or of what is behind it in order. */
+static struct map_slot *first_of(const struct map_entry *entry, uint64_t hash)
+{
+	struct map_slot *slot = &entry->segment->slots[home_of(hash, entry->capacity)];
+	while (slot->item && order_of(slot->hash) < order_of(hash)) {
+		slot++;
+	}
+	return slot;
+}
+
+/* ---- tables ---------------------------------------------------------------------------------- */
+
+static void table_set(
+	struct map_table *table, size_t number, size_t width, struct map_segment *segment)
+{
+	for (size_t i = 0; i < width; i++) {
+		table->entries[number + i] =
+			(struct map_entry){segment, segment ? segment->capacity : 0};
 	}
 }
 
-static enum err grow(struct map *map)
+static enum err table_begin(struct map_table *table)
 {
-	check(!map->old_slots); /* moved long ago, see SLOTS_PER_STEP */
-	if (map->capacity > SIZE_MAX / 2) {
+	const struct source nothing = {0};
+	struct map_entry *entries = mem_alloc(sizeof(*entries));
+	struct map_segment *segment = segment_new(&nothing, CAPACITY_MIN, 0);
+	if (!entries || !segment) {
+		mem_free(entries);
+		segment_free(segment);
 		return ERR_MEMORY;
 	}
-	size_t capacity = map->capacity > 0 ? map->capacity * 2 : CAPACITY_MIN;
-	struct map_slot *slots = mem_calloc(capacity, sizeof(*slots));
-	if (!slots) {
-		return ERR_MEMORY;
-	}
-	map->old_slots = map->slots;
-	map->old_capacity = map->capacity;
-	map->old_moved = 0;
-	map->slots = slots;
-	map->capacity = capacity;
+	*table = (struct map_table){.entries = entries, .deepest = 1};
+	table_set(table, 0, 1, segment);
 	return OK;
 }
 
-enum err map_insert(struct map *map, uint64_t hash, void *item)
+static void table_fini(struct map_table *table)
 {
-	check(item);
-	if (map->count >= map->capacity / 2) {
-		enum err err = grow(map);
+	size_t size = table->entries ? (size_t)1 << table->depth : 0;
+	for (size_t i = 0; i < size;) {
+		struct map_segment *segment = table->entries[i].segment;
+		i += segment ? width_of(table, segment) : 1;
+		segment_free(segment);
+	}
+	mem_free(table->entries);
+}
+
+/* A bit for each slot of a line that has the hash; without branches, as any of them may. */
+static unsigned equal_in(const struct map_slot *line, uint64_t hash)
+{
+	return (unsigned)(line[0].hash == hash) | (unsigned)(line[1].hash == hash) << 1 |
+		(unsigned)(line[2].hash == hash) << 2 | (unsigned)(line[3].hash == hash) << 3;
+}
+
+static void *table_find(const struct map_table *table, uint64_t hash, const void *key,
+	bool (*equal)(const void *item, const void *key))
+{
+	if (!table->entries) {
+		return NULL;
+	}
+	const struct map_entry *entry = &table->entries[number_of(table, hash)];
+	if (entry->capacity == 0) {
+		return NULL;
+	}
+	const struct map_slot *line = &entry->segment->slots[home_of(hash, entry->capacity)];
+	for (;; line += LINE) {
+		const struct map_slot *last = &line[LINE - 1];
+		for (unsigned found = equal_in(line, hash); found; found &= found - 1) {
+			void *item = line[__builtin_ctz(found)].item;
+			if (item && equal(item, key)) {
+				return item;
+			}
+		}
+		if (!last->item || order_of(last->hash) > order_of(hash)) {
+			return NULL;
+		}
+	}
+}
+
+/* Twice as many entries, or half as many. */
+static enum err table_scale(struct map_table *table, uint32_t depth)
+{
+	size_t size = (size_t)1 << depth;
+	struct map_entry *entries = mem_alloc(size * sizeof(*entries));
+	if (!entries) {
+		return ERR_MEMORY;
+	}
+	for (size_t i = 0; i < size; i++) {
+		entries[i] = table->entries[depth > table->depth ? i / 2 : i * 2];
+	}
+	mem_free(table->entries);
+	*table = (struct map_table){.entries = entries, .depth = depth};
+	for (size_t i = 0; i < size; i++) {
+		table->deepest += depth == 0 || entries[i].segment != entries[i ^ 1].segment;
+	}
+	return OK;
+}
+
+static bool may_split(const struct map *map, const struct map_segment *segment)
+{
+	size_t most = map->count / ITEMS_LEAST;
+	return segment->depth < map->table.depth ||
+		(size_t)2 << segment->depth <= (most > DIRECTORY_MIN ? most : DIRECTORY_MIN);
+}
+
+static enum err split(struct map *map, uint64_t hash, struct map_segment *segment)
+{
+	struct map_table *table = &map->table;
+	uint32_t depth = segment->depth + 1;
+	uint64_t bit = (uint64_t)1 << (63 - segment->depth);
+	const struct source clear = {.one = segment, .mask = bit};
+	const struct source set = {.one = segment, .mask = bit, .bits = bit};
+	uint32_t count = count_of(clear);
+	struct map_segment *low = segment_new(&clear, capacity_for(count), depth);
+	struct map_segment *high = segment_new(&set, capacity_for(segment->count - count), depth);
+	if (!low || !high || (depth > table->depth && table_scale(table, depth) != OK)) {
+		segment_free(low);
+		segment_free(high);
+		return ERR_MEMORY;
+	}
+	size_t width = width_of(table, segment);
+	size_t number = number_of(table, hash) & ~(width - 1);
+	table_set(table, number, width / 2, low);
+	table_set(table, number + width / 2, width / 2, high);
+	table->deepest += depth == table->depth ? 2 : 0;
+	map->moved += segment->count;
+	segment_free(segment);
+	return OK;
+}
+
+/* Puts a segment made of `source` in the place of those in `width` entries. */
+static enum err replace(struct map *map, uint64_t hash, const struct source *source,
+	uint32_t capacity, uint32_t depth)
+{
+	struct map_table *table = &map->table;
+	struct map_segment *segment = segment_new(source, capacity, depth);
+	if (!segment) {
+		return ERR_MEMORY;
+	}
+	size_t width = width_of(table, segment);
+	table_set(table, number_of(table, hash) & ~(width - 1), width, segment);
+	map->moved += segment->count;
+	return OK;
+}
+
+/* Other slots for the segment of a hash: more of them, if it is not half empty. */
+static enum err grow(struct map *map, uint64_t hash)
+{
+	struct map_segment *segment = map->table.entries[number_of(&map->table, hash)].segment;
+	uint32_t capacity = segment->capacity;
+	if (segment->count > capacity / 2) {
+		capacity += capacity / 16 * 4 + CAPACITY_MIN;
+	}
+	if (capacity > SLOTS_MAX && may_split(map, segment)) {
+		return split(map, hash, segment);
+	}
+	const struct source source = {.one = segment};
+	enum err err = replace(map, hash, &source, capacity, segment->depth);
+	if (err == OK) {
+		segment_free(segment);
+	}
+	return err;
+}
+
+/* Joins a segment to its twin; false if they are too much for one, or there is no memory. */
+static bool join(struct map *map, uint64_t hash, struct map_segment *segment)
+{
+	struct map_table *table = &map->table;
+	if (segment->depth == 0) {
+		return false;
+	}
+	size_t number = number_of(table, hash);
+	struct map_segment *twin = table->entries[number ^ width_of(table, segment)].segment;
+	if (twin->depth != segment->depth || segment->count + twin->count > MERGE_MAX) {
+		return false;
+	}
+	const struct source both = {.one = segment, .other = twin};
+	uint32_t capacity = capacity_for(segment->count + twin->count);
+	if (replace(map, hash, &both, capacity, segment->depth - 1) != OK) {
+		return false;
+	}
+	table->deepest -= segment->depth == table->depth ? 2 : 0;
+	segment_free(segment);
+	segment_free(twin);
+	if (table->deepest == 0) {
+		(void)!table_scale(table, table->depth - 1); /* without memory it stays large */
+	}
+	return true;
+}
+
+/* Gives back what a segment three quarters empty does not need, if there is memory for that. */
+static void shrink(struct map *map, uint64_t hash)
+{
+	struct map_segment *segment = map->table.entries[number_of(&map->table, hash)].segment;
+	if (segment->count >= segment->capacity / 4 || segment->capacity <= 2 * CAPACITY_MIN ||
+		join(map, hash, segment)) {
+		return;
+	}
+	const struct source source = {.one = segment};
+	if (replace(map, hash, &source, capacity_for(segment->count), segment->depth) == OK) {
+		segment_free(segment);
+	}
+}
+
+/* ---- placing --------------------------------------------------------------------------------- */
+
+struct spot {
+	struct map_slot *slot; /* where an item belongs */
+	struct map_slot *hole; /* the first free one from there on */
+	bool is_far;           /* one of those up to the hole would be too far from home */
+};
+
+static struct spot spot_for(struct map_segment *segment, uint64_t hash)
+{
+	size_t home = home_of(hash, segment->capacity);
+	size_t at = home;
+	while (segment->slots[at].item && order_of(segment->slots[at].hash) <= order_of(hash)) {
+		at++;
+	}
+	struct spot spot = {.slot = &segment->slots[at], .is_far = at - home > PROBES_MAX};
+	for (; segment->slots[at].item; at++) {
+		home = home_of(segment->slots[at].hash, segment->capacity);
+		spot.is_far = spot.is_far || at + 1 - home > PROBES_MAX;
+	}
+	spot.hole = &segment->slots[at];
+	return spot;
+}
+
+/* Whether the item went where only chosen or bad hashes bring it. */
+static enum err put(struct map *map, uint64_t hash, void *item, bool *ret_is_odd)
+{
+	struct map_table *table = &map->table;
+	for (;;) {
+		struct map_segment *segment = table->entries[number_of(table, hash)].segment;
+		uint32_t capacity = segment->capacity;
+		struct spot spot = spot_for(segment, hash);
+		bool is_full = segment->count >= capacity - capacity / 16 * 3 - 1 ||
+			(spot.is_far && segment->count > capacity / 2) ||
+			spot.hole == &segment->slots[segment->end - 1];
+		if (!is_full) {
+			size_t behind = (size_t)(spot.hole - spot.slot);
+			memmove(spot.slot + 1, spot.slot, behind * sizeof(*spot.slot));
+			*spot.slot = (struct map_slot){hash, item};
+			segment->count++;
+			*ret_is_odd = spot.is_far || capacity > SLOTS_MAX;
+			return OK;
+		}
+		enum err err = grow(map, hash);
 		if (err != OK) {
 			return err;
 		}
 	}
-	if (map->old_slots) {
-		move_some(map);
-	}
-	put(map, (struct map_slot){hash, item});
-	map->count++;
-	return OK;
 }
 
-/* The place of the slot that holds `item`, or `capacity`. */
-static size_t place_of(
-	const struct map_slot *slots, size_t capacity, uint64_t hash, const void *item)
+static bool table_remove(struct map_table *table, uint64_t hash, const void *item)
 {
-	size_t mask = capacity - 1;
-	for (size_t at = hash & mask; slots[at].item; at = (at + 1) & mask) {
-		if (slots[at].item == item) {
-			return at;
-		}
-	}
-	return capacity;
-}
-
-/* Fills the hole with later items of its run that may stand there, until the run is whole again. */
-static void close_hole(struct map *map, size_t hole)
-{
-	size_t mask = map->capacity - 1;
-	for (size_t at = (hole + 1) & mask; map->slots[at].item; at = (at + 1) & mask) {
-		size_t from_home = (at - map->slots[at].hash) & mask;
-		if (from_home >= ((at - hole) & mask)) {
-			map->slots[hole] = map->slots[at];
-			hole = at;
-		}
-	}
-	map->slots[hole] = (struct map_slot){0, NULL};
-}
-
-bool map_remove(struct map *map, uint64_t hash, const void *item)
-{
-	if (map->capacity == 0) {
+	const struct map_entry *entry =
+		table->entries ? &table->entries[number_of(table, hash)] : NULL;
+	if (!entry || entry->capacity == 0) {
 		return false;
 	}
-	size_t at = place_of(map->slots, map->capacity, hash, item);
-	if (at < map->capacity) {
-		close_hole(map, at);
-		map->count--;
-		return true;
+	struct map_slot *slot = first_of(entry, hash);
+	while (slot->item && slot->item != item && order_of(slot->hash) == order_of(hash)) {
+		slot++;
 	}
-	if (!map->old_slots) {
+	if (slot->item != item) {
 		return false;
 	}
-	at = place_of(map->old_slots, map->old_capacity, hash, item);
-	if (at == map->old_capacity || at < map->old_moved) {
-		return false;
+	struct map_segment *segment = entry->segment;
+	struct map_slot *end = slot + 1;
+	while (end->item &&
+		(size_t)(end - segment->slots) > home_of(end->hash, segment->capacity)) {
+		end++;
 	}
-	map->old_slots[at].item = (void *)&removed_mark;
-	map->count--;
+	memmove(slot, slot + 1, (size_t)(end - slot - 1) * sizeof(*slot));
+	end[-1] = (struct map_slot){0, NULL};
+	segment->count--;
 	return true;
 }
 
-void *map_next(const struct map *map, size_t *cursor)
+/* ---- another seed ---------------------------------------------------------------------------- */
+
+static uint64_t next_seed(uint64_t seed)
 {
-	while (*cursor < map->capacity) {
-		void *item = map->slots[(*cursor)++].item;
-		if (item) {
-			return item;
-		}
+	uint64_t mixed = seed + 0x9E3779B97F4A7C15U;
+	mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93U;
+	mixed = (mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93U;
+	return mixed ^ (mixed >> 32);
+}
+
+/* Without memory the map stays as it is. */
+static void begin_move(struct map *map)
+{
+	struct map_old *old = mem_alloc(sizeof(*old));
+	struct map_table table;
+	if (!old || table_begin(&table) != OK) {
+		mem_free(old);
+		return;
 	}
-	while (*cursor - map->capacity < map->old_capacity) {
-		size_t at = (*cursor)++ - map->capacity;
-		const struct map_slot *slot = &map->old_slots[at];
-		if (slot->item && at >= map->old_moved && !is_removed(slot)) {
-			return slot->item;
+	*old = (struct map_old){
+		.table = map->table, .seed = map->seed, .left = (size_t)1 << map->table.depth};
+	map->old = old;
+	map->table = table;
+	map->seed = next_seed(map->seed);
+	map->inserted = 0;
+}
+
+/* Moves the last item of the last segment that is left, or lets go of it. */
+static enum err move_one(struct map *map, struct map_old *old)
+{
+	struct map_segment *segment = old->table.entries[old->left - 1].segment;
+	if (segment->count == 0) {
+		size_t width = width_of(&old->table, segment);
+		old->left -= width;
+		table_set(&old->table, old->left, width, NULL);
+		segment_free(segment);
+		return OK;
+	}
+	while (!segment->slots[segment->end - 1].item) {
+		segment->end--;
+	}
+	struct map_slot *slot = &segment->slots[segment->end - 1];
+	bool is_odd = false;
+	enum err err = put(map, map->type->hash_item(slot->item, map->seed), slot->item, &is_odd);
+	if (err == OK) {
+		*slot = (struct map_slot){0, NULL};
+		segment->count--;
+		map->moved++;
+	}
+	return err;
+}
+
+static void move_some(struct map *map)
+{
+	struct map_old *old = map->old;
+	while (old->left > 0 && map->moved < MOVES && move_one(map, old) == OK) {
+	}
+	if (old->left == 0) {
+		table_fini(&old->table);
+		mem_free(old);
+		map->old = NULL;
+	}
+}
+
+/* ---- maps ------------------------------------------------------------------------------------ */
+
+void map_init(struct map *map, const struct map_type *type, uint64_t seed)
+{
+	*map = (struct map){.type = type, .seed = seed};
+}
+
+void map_fini(struct map *map)
+{
+	if (map->old) {
+		table_fini(&map->old->table);
+		mem_free(map->old);
+	}
+	table_fini(&map->table);
+	*map = (struct map){.type = map->type, .seed = map->seed};
+}
+
+uint64_t map_hash(const struct map *map, const void *key)
+{
+	return map->type->hash_key(key, map->seed);
+}
+
+void map_prefetch(const struct map *map, uint64_t hash)
+{
+	if (map->table.entries) {
+		const struct map_entry *entry = &map->table.entries[number_of(&map->table, hash)];
+		__builtin_prefetch(&entry->segment->slots[home_of(hash, entry->capacity)]);
+	}
+}
+
+void *map_find_hashed(const struct map *map, uint64_t hash, const void *key)
+{
+	const struct map_type *type = map->type;
+	void *item = table_find(&map->table, hash, key, type->equal);
+	if (!item && map->old) {
+		uint64_t old_hash = type->hash_key(key, map->old->seed);
+		item = table_find(&map->old->table, old_hash, key, type->equal);
+	}
+	return item;
+}
+
+void *map_find(const struct map *map, const void *key)
+{
+	return map->count > 0 ? map_find_hashed(map, map_hash(map, key), key) : NULL;
+}
+
+enum err map_insert(struct map *map, void *item)
+{
+	check(item);
+	map->moved = 0;
+	if (!map->table.entries && table_begin(&map->table) != OK) {
+		return ERR_MEMORY;
+	}
+	bool is_odd = false;
+	enum err err = put(map, map->type->hash_item(item, map->seed), item, &is_odd);
+	if (err != OK) {
+		return err;
+	}
+	map->count++;
+	map->inserted++;
+	if (is_odd && !map->old && map->inserted >= map->count) {
+		begin_move(map);
+	}
+	if (map->old) {
+		move_some(map);
+	}
+	return OK;
+}
+
+bool map_remove(struct map *map, const void *item)
+{
+	map->moved = 0;
+	uint64_t hash = map->type->hash_item(item, map->seed);
+	if (table_remove(&map->table, hash, item)) {
+		map->count--;
+		shrink(map, hash);
+		return true;
+	}
+	if (map->old &&
+		table_remove(&map->old->table, map->type->hash_item(item, map->old->seed), item)) {
+		map->count--;
+		return true;
+	}
+	return false;
+}
+
+static void *table_next(const struct map_table *table, size_t *number, uint32_t *at)
+{
+	size_t size = table->entries ? (size_t)1 << table->depth : 0;
+	while (*number < size) {
+		const struct map_segment *segment = table->entries[*number].segment;
+		while (segment && *at < segment->end) {
+			void *item = segment->slots[(*at)++].item;
+			if (item) {
+				return item;
+			}
 		}
+		*number += segment ? width_of(table, segment) : 1;
+		*at = 0;
 	}
 	return NULL;
+}
+
+/* A cursor is the number of an entry, those of the old table behind the others, and a slot. */
+void *map_next(const struct map *map, size_t *cursor)
+{
+	size_t number = *cursor >> 32;
+	uint32_t at = (uint32_t)*cursor;
+	size_t size = (size_t)1 << map->table.depth;
+	void *item = number < size ? table_next(&map->table, &number, &at) : NULL;
+	if (!item && map->old) {
+		number = number < size ? 0 : number - size;
+		item = table_next(&map->old->table, &number, &at);
+		number += size;
+	}
+	*cursor = number << 32 | at;
+	return item;
 }

@@ -49,32 +49,47 @@ static const char *overload_of(enum cel_kind kind)
 		return "_>=_";
 	case CEL_IN:
 		return "@in";
+	case CEL_STARTS_WITH:
+		return "startsWith";
 	case CEL_EQUAL:
 	case CEL_NOT_EQUAL:
 	case CEL_CONTAINS:
+	case CEL_HAS:
 	case CEL_TRUE:
 	case CEL_AND:
 	case CEL_OR:
 	case CEL_NOT:
+	case CEL_SAME:
 	case CEL_PROGRAM:
 		break;
 	}
 	return NULL; /* takes everything */
 }
 
+static bool takes(enum cel_kind kind, enum value_kind constant)
+{
+	if (kind == CEL_IN) {
+		return constant == VALUE_LIST;
+	}
+	return kind == CEL_STARTS_WITH ? constant == VALUE_STRING
+				       : constant != VALUE_LIST && constant != VALUE_OBJECT;
+}
+
 static enum err check_kinds(enum cel_kind kind, const struct value *constant, struct err_info *info)
 {
 	const char *overload = overload_of(kind);
-	bool is_list = constant->kind == VALUE_LIST;
-	if (!overload || (kind == CEL_IN && is_list) ||
-		(kind != CEL_IN && !is_list && constant->kind != VALUE_OBJECT)) {
+	if (!overload || takes(kind, (enum value_kind)constant->kind)) {
 		return OK;
+	}
+	const char *advice = "an order needs one number, string or boolean";
+	if (kind == CEL_IN) {
+		advice = "'in' needs a list, for example [\"a\", \"b\"]";
+	} else if (kind == CEL_STARTS_WITH) {
+		advice = "'startsWith' needs a string";
 	}
 	return err_set(info, ERR_INVALID, 0,
 		"found no matching overload for '%s' applied to '(dyn, %s)'; %s", overload,
-		value_kind_name((enum value_kind)constant->kind),
-		kind == CEL_IN ? "'in' needs a list, for example [\"a\", \"b\"]"
-			       : "an order needs one number, string or boolean");
+		value_kind_name((enum value_kind)constant->kind), advice);
 }
 
 /* A container is followed by its contents, so this run sees nested values too. */
@@ -153,14 +168,15 @@ static enum err copy_field(
 enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
 	const struct value *constant, struct err_info *info, const struct cel_node **ret_node)
 {
-	check(kind >= CEL_EQUAL && kind <= CEL_CONTAINS);
+	check(kind >= CEL_EQUAL && kind <= CEL_HAS);
+	check(kind == CEL_HAS ? !constant && field->root == CEL_DOCUMENT : constant != NULL);
 	check(field->root == CEL_DOCUMENT ? field->parts_count > 0 : field->parts_count == 0);
 	if (field->parts_count > CEL_PARTS_MAX) {
 		return err_set(info, ERR_INVALID, 0,
 			"a field has more than %d parts; no document is that deep", CEL_PARTS_MAX);
 	}
-	enum err err = check_kinds(kind, constant, info);
-	if (err == OK) {
+	enum err err = constant ? check_kinds(kind, constant, info) : OK;
+	if (err == OK && constant) {
 		err = check_cells(constant, info);
 	}
 	struct cel_field field_copy = {0};
@@ -168,7 +184,7 @@ enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_f
 		err = copy_field(arena, field, &field_copy);
 	}
 	const struct value *constant_copy = NULL;
-	if (err == OK) {
+	if (err == OK && constant) {
 		err = copy_constant(arena, constant, &constant_copy);
 	}
 	return err == OK ? cel_make_compare(arena, kind, &field_copy, constant_copy, ret_node)
@@ -197,7 +213,8 @@ static enum err join_nothing(
 enum err cel_join(struct arena *arena, enum cel_kind kind, const struct cel_node *const *children,
 	size_t count, const struct cel_node **ret_node)
 {
-	check(kind == CEL_AND || kind == CEL_OR || (kind == CEL_NOT && count == 1));
+	check(kind == CEL_AND || kind == CEL_OR || (kind == CEL_NOT && count == 1) ||
+		(kind == CEL_SAME && count == 2));
 	if (count == 0) {
 		return join_nothing(arena, kind, ret_node);
 	}

@@ -80,7 +80,8 @@ struct cel_limits {
 	uint32_t comprehensions; /* one within the other */
 	uint32_t literal_bytes;  /* of one string; and items of one list or map */
 	uint32_t regex_bytes;    /* that a compiled pattern may take */
-	uint32_t memory_bytes;   /* that one evaluation may take */
+	uint32_t memory_bytes;   /* that one evaluation may take; and what all patterns that are
+				    written out are compiled to, where they are checked */
 	uint64_t cost;           /* of the estimate, in steps */
 	uint64_t steps;          /* of one evaluation */
 };
@@ -104,6 +105,8 @@ struct cel_variable {
 	enum cel_type type;
 };
 
+struct cel_regexes; /* see below */
+
 /* The names that an expression may use. */
 struct cel_scope {
 	const struct cel_variable *variables;
@@ -113,6 +116,9 @@ struct cel_scope {
 	bool has_document;
 	bool is_lenient; /* unknown names and functions fail when evaluated, instead of now */
 	struct bytes container; /* names are looked up in it first; usually empty */
+	/* Not NULL: a pattern that is written out, and bad or too large, is refused; else it fails
+	   when it is used, and `||` may absorb that. */
+	struct cel_regexes *regexes;
 };
 
 struct cel_expression; /* parsed; names resolved and types found once it has been checked */
@@ -159,7 +165,6 @@ bool cel_signature_at(size_t index, struct cel_signature *ret_signature);
  * is not seen by base's allocator, but bounded by `regex_bytes`.
  */
 struct cel_regex;
-struct cel_regexes;
 enum err cel_regexes_new(uint32_t regex_bytes, struct cel_regexes **ret_regexes) MUST_CHECK;
 void cel_regexes_free(struct cel_regexes *regexes); /* after the programs */
 

@@ -1,7 +1,7 @@
 /*
- * From an expression to a tree. A comparison of a field with a constant becomes one, as far as the
- * tree's operators mean exactly the same; `&&`, `||` and `!` of conditions become joins; everything
- * else is a program.
+ * From an expression to a tree. A comparison of a field with a constant becomes one, and so do
+ * has() and startsWith(), as far as the tree's operators mean exactly the same; `&&`, `||`, `!`,
+ * `==` and `!=` of conditions become joins; everything else is a program.
  */
 #include "cel_priv.h"
 
@@ -163,18 +163,26 @@ static enum cel_kind flipped(enum cel_kind kind)
 	case CEL_EQUAL:
 	case CEL_NOT_EQUAL:
 	case CEL_CONTAINS:
+	case CEL_STARTS_WITH:
+	case CEL_HAS:
 	case CEL_TRUE:
 	case CEL_AND:
 	case CEL_OR:
 	case CEL_NOT:
+	case CEL_SAME:
 	case CEL_PROGRAM:
 		break;
 	}
 	return kind;
 }
 
-static bool comparison_of(enum expr_operator operation, enum cel_kind *ret_kind)
+static bool is_comparison(const struct cel_expression *node, enum cel_kind *ret_kind)
 {
+	if (node->kind == EXPR_CALL) {
+		*ret_kind = CEL_STARTS_WITH;
+		return node->is_member && node->children_count == 2 &&
+			bytes_equal(node->text, bytes_of("startsWith"));
+	}
 	static const uint8_t kinds[] = {
 		[OP_EQUAL] = CEL_EQUAL,
 		[OP_NOT_EQUAL] = CEL_NOT_EQUAL,
@@ -184,10 +192,10 @@ static bool comparison_of(enum expr_operator operation, enum cel_kind *ret_kind)
 		[OP_GREATER_OR_EQUAL] = CEL_GREATER_OR_EQUAL,
 		[OP_IN] = CEL_IN,
 	};
-	if (operation < OP_EQUAL || operation > OP_IN) {
+	if (node->kind != EXPR_OPERATOR || node->operation < OP_EQUAL || node->operation > OP_IN) {
 		return false;
 	}
-	*ret_kind = (enum cel_kind)kinds[operation];
+	*ret_kind = (enum cel_kind)kinds[node->operation];
 	return true;
 }
 
@@ -224,13 +232,12 @@ static enum err lower_comparison(struct lowering *lowering, const struct cel_exp
 	const struct cel_node **ret_node)
 {
 	enum cel_kind kind = CEL_TRUE;
-	if (node->kind != EXPR_OPERATOR ||
-		!comparison_of((enum expr_operator)node->operation, &kind)) {
+	if (!is_comparison(node, &kind)) {
 		return ERR_NOT_FOUND;
 	}
 	const struct cel_expression *field = node->children[0];
 	const struct cel_expression *constant = node->children[1];
-	if (!is_field(field)) {
+	if (!is_field(field) && kind != CEL_STARTS_WITH) {
 		field = node->children[1];
 		constant = node->children[0];
 		kind = flipped(kind);
@@ -252,7 +259,40 @@ static enum err lower_comparison(struct lowering *lowering, const struct cel_exp
 	return err == ERR_INVALID ? ERR_NOT_FOUND : err;
 }
 
+/* Of a field of the document; the object around it may be the document itself. */
+static enum err lower_has(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node)
+{
+	struct cel_expression select = *node;
+	select.kind = EXPR_SELECT;
+	if (!is_field(&select)) {
+		return ERR_NOT_FOUND;
+	}
+	struct cel_field field = {0};
+	enum err err = make_field(lowering, &select, &field);
+	return err == OK ? cel_compare(lowering->arena, CEL_HAS, &field, NULL, NULL, ret_node)
+			 : err;
+}
+
 /* ---- joins, programs ---- */
+
+/* Whether it binds looser than the `&&` and `||` that may be printed around it. */
+static bool is_loose(const struct cel_expression *node)
+{
+	return node->kind == EXPR_OPERATOR && node->operation <= OP_AND;
+}
+
+static enum err print_program(struct buffer *text, const struct cel_expression *node)
+{
+	if (!is_loose(node)) {
+		return cel_print_expression(text, node);
+	}
+	enum err err = buffer_append_text(text, "(");
+	if (err == OK) {
+		err = cel_print_expression(text, node);
+	}
+	return err == OK ? buffer_append_text(text, ")") : err;
+}
 
 static enum err lower_program(struct lowering *lowering, const struct cel_expression *node,
 	const struct cel_node **ret_node)
@@ -260,7 +300,7 @@ static enum err lower_program(struct lowering *lowering, const struct cel_expres
 	struct buffer text = {0};
 	struct cel_node *made = arena_alloc(lowering->arena, sizeof(*made));
 	struct cel_program *program = NULL;
-	enum err err = made ? cel_print_expression(&text, node) : ERR_MEMORY;
+	enum err err = made ? print_program(&text, node) : ERR_MEMORY;
 	if (err == OK) {
 		err = cel_compile(node, lowering->regexes, lowering->limits, &program);
 	}
@@ -300,6 +340,34 @@ static enum err lower_join(struct lowering *lowering, const struct cel_expressio
 	return err;
 }
 
+/* `==` and `!=` of conditions. Of two programs it is one program. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static enum err lower_same(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node)
+{
+	if (node->children[0]->type->type != CEL_BOOL ||
+		node->children[1]->type->type != CEL_BOOL) {
+		return ERR_NOT_FOUND;
+	}
+	const struct cel_node *same = NULL;
+	enum err err = lower_join(lowering, node, CEL_SAME, &same);
+	if (err != OK) {
+		return err;
+	}
+	const struct cel_node *made = same;
+	if (same->children[0]->kind == CEL_PROGRAM && same->children[1]->kind == CEL_PROGRAM) {
+		err = ERR_NOT_FOUND;
+	} else if (node->operation == OP_NOT_EQUAL) {
+		err = cel_join(lowering->arena, CEL_NOT, &same, 1, &made);
+	}
+	if (err != OK) {
+		cel_release(same);
+		return err;
+	}
+	*ret_node = made;
+	return OK;
+}
+
 static enum err lower_literal(
 	struct lowering *lowering, bool is_true, const struct cel_node **ret_node)
 {
@@ -315,20 +383,32 @@ static enum err lower_literal(
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
+static enum err lower_operator(struct lowering *lowering, const struct cel_expression *node,
+	const struct cel_node **ret_node)
+{
+	if (node->operation == OP_AND || node->operation == OP_OR || node->operation == OP_NOT) {
+		enum cel_kind other = node->operation == OP_OR ? CEL_OR : CEL_NOT;
+		enum cel_kind kind = node->operation == OP_AND ? CEL_AND : other;
+		return lower_join(lowering, node, kind, ret_node);
+	}
+	enum err err = lower_comparison(lowering, node, ret_node);
+	bool is_equality = node->operation == OP_EQUAL || node->operation == OP_NOT_EQUAL;
+	return err == ERR_NOT_FOUND && is_equality ? lower_same(lowering, node, ret_node) : err;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the expression, which the parser has bounded */
 static enum err lower(struct lowering *lowering, const struct cel_expression *node,
 	const struct cel_node **ret_node)
 {
 	enum err err = ERR_NOT_FOUND;
-	if (node->kind == EXPR_OPERATOR && node->operation == OP_AND) {
-		err = lower_join(lowering, node, CEL_AND, ret_node);
-	} else if (node->kind == EXPR_OPERATOR && node->operation == OP_OR) {
-		err = lower_join(lowering, node, CEL_OR, ret_node);
-	} else if (node->kind == EXPR_OPERATOR && node->operation == OP_NOT) {
-		err = lower_join(lowering, node, CEL_NOT, ret_node);
+	if (node->kind == EXPR_OPERATOR) {
+		err = lower_operator(lowering, node, ret_node);
+	} else if (node->kind == EXPR_CALL) {
+		err = lower_comparison(lowering, node, ret_node);
+	} else if (node->kind == EXPR_HAS) {
+		err = lower_has(lowering, node, ret_node);
 	} else if (node->kind == EXPR_LITERAL && node->literal.type == CEL_BOOL) {
 		err = lower_literal(lowering, node->literal.as.boolean, ret_node);
-	} else {
-		err = lower_comparison(lowering, node, ret_node);
 	}
 	/* Too deep for a tree, or nothing that a tree has. */
 	return err == ERR_NOT_FOUND || err == ERR_LIMIT ? lower_program(lowering, node, ret_node)

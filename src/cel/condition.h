@@ -27,7 +27,8 @@ enum cel_kind {
 	CEL_TRUE,
 	CEL_AND, /* two or more children */
 	CEL_OR,
-	CEL_NOT, /* one child */
+	CEL_NOT,  /* one child */
+	CEL_SAME, /* two children: both true or both false; an error of either is an error */
 	CEL_EQUAL,
 	CEL_NOT_EQUAL,
 	CEL_LESS,
@@ -36,7 +37,9 @@ enum cel_kind {
 	CEL_GREATER_OR_EQUAL,
 	CEL_IN,       /* the field's value is an element of the constant list */
 	CEL_CONTAINS, /* the constant is an element of the field's list, or a key of its object */
-	CEL_PROGRAM,  /* any other condition */
+	CEL_STARTS_WITH, /* the field is a string that begins with the constant, a string */
+	CEL_HAS, /* no constant: the object around it has the field; without one it is an error */
+	CEL_PROGRAM, /* any other condition */
 };
 
 /* What a comparison's left side is rooted in. */
@@ -58,7 +61,10 @@ struct cel_field {
 #define CEL_DEPTH_MAX 64
 #define CEL_PARTS_MAX 256
 
-/* One node. Comparisons have `field` and `constant`, PROGRAM what it runs, the others children. */
+/*
+ * One node. Comparisons have `field` and, all but HAS, `constant`; PROGRAM has what it runs, the
+ * others children.
+ */
 struct cel_node {
 	enum cel_kind kind;
 	uint32_t depth; /* 1: no children */
@@ -68,29 +74,40 @@ struct cel_node {
 	struct cel_field field;
 	const struct value *constant;
 	struct cel_program *program;
-	struct bytes text; /* PROGRAM: as cel_print_expression has it; equal text, equal program */
+	struct bytes text; /* PROGRAM: as CEL, for any place in a tree; equal text, equal program */
 };
+
+static inline bool cel_is_comparison(const struct cel_node *node)
+{
+	return node->kind >= CEL_EQUAL && node->kind <= CEL_HAS;
+}
 
 /*
  * Builders copy what they are given into `arena`; cel_join keeps the children themselves.
  * cel_compare refuses with ERR_INVALID and text: an order against a list or an object (against
- * a boolean or null it is fine for CEL); `in` without a list; NaN, infinities, a value of no kind;
- * a field of too many parts. A number of the constant that is a whole double or an unsigned integer
- * becomes an int where that is the same for every value.
+ * a boolean or null it is fine for CEL); `in` without a list; `startsWith` without a string; NaN,
+ * infinities, a value of no kind; a field of too many parts. A number of the constant that is a
+ * whole double or an unsigned integer becomes an int where that is the same for every value.
+ * CEL_HAS has no constant: NULL; and no `_id`.
  */
 enum err cel_true(struct arena *arena, const struct cel_node **ret_node) MUST_CHECK;
 enum err cel_compare(struct arena *arena, enum cel_kind kind, const struct cel_field *field,
 	const struct value *constant, struct err_info *info,
 	const struct cel_node **ret_node) MUST_CHECK;
-/* AND, OR of any number of children (none: true for AND, !true for OR; one: itself), NOT of one. */
+/*
+ * AND, OR of any number of children (none: true for AND, !true for OR; one: itself), NOT of one,
+ * SAME of two.
+ */
 enum err cel_join(struct arena *arena, enum cel_kind kind, const struct cel_node *const *children,
 	size_t count, const struct cel_node **ret_node) MUST_CHECK;
 
 /*
  * The canonical form: NOT only before what has no opposite, nested ANDs and ORs of the same kind
- * flattened, children sorted and doubles removed: only what is the same for every value, errors
- * included. Equal canonical trees are the same condition; cel_hash and cel_equal compare them, by
- * how they are written. The result borrows from `node`.
+ * flattened, children sorted and doubles removed, the constants that one field may equal (or, in
+ * an AND, must not) in one IN, negations drawn out of SAME: only what is the same for every value,
+ * errors included. Equal canonical trees are the same condition; cel_hash and cel_equal compare
+ * them, by how they are written. A tree whose canonical form would be deeper than CEL_DEPTH_MAX
+ * stays as it is. The result borrows from `node`.
  */
 enum err cel_normalise(struct arena *arena, const struct cel_node *node,
 	const struct cel_node **ret_node) MUST_CHECK;
@@ -130,6 +147,13 @@ enum cel_outcome {
 	CEL_IS_ERROR, /* a missing field, kinds that do not fit: does not match */
 };
 enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_input *input);
+
+/*
+ * A comparison with a constant (all but HAS), of a field's value that the caller has looked up and
+ * found. `ret_failure` is set with CEL_IS_ERROR.
+ */
+enum cel_outcome cel_compare_with(const struct cel_node *comparison, const struct value *value,
+	enum cel_failure *ret_failure);
 
 /* The value at a field's path, NULL if it is missing. For CEL_ID the caller has it in the input. */
 const struct value *cel_field_value(const struct cel_field *field, const struct cel_input *input);

@@ -90,34 +90,50 @@ __attribute__((noinline)) static enum cel_outcome contains(
 	return CEL_IS_ERROR;
 }
 
-/* Integers are what is mostly compared. */
-static bool equal(const struct value *field, const struct value *constant)
+__attribute__((noinline)) static enum cel_outcome starts_with(
+	const struct value *field, const struct value *constant)
 {
-	if (field->kind == VALUE_INT && constant->kind == VALUE_INT) {
-		return field->as.integer == constant->as.integer;
+	if (field->kind != VALUE_STRING) {
+		return CEL_IS_ERROR;
 	}
-	return value_equal(field, constant);
+	struct bytes start = value_text(field);
+	start.size = start.size < constant->size ? start.size : constant->size;
+	return outcome_of(bytes_equal(start, value_text(constant)));
 }
 
 static bool order(const struct value *field, const struct value *constant, int *ret_order)
 {
-	if (field->kind == VALUE_INT && constant->kind == VALUE_INT) {
-		*ret_order = (field->as.integer > constant->as.integer) -
-			(field->as.integer < constant->as.integer);
-		return true;
-	}
 	return value_compare(field, constant, ret_order) == OK;
+}
+
+/* Integers are what is mostly compared: for which orders, -1, 0 and 1, an operator holds. */
+static enum cel_outcome compare_integers(enum cel_kind kind, int64_t field, int64_t constant)
+{
+	static const uint8_t holds[] = {
+		[CEL_EQUAL] = 2,
+		[CEL_NOT_EQUAL] = 1 | 4,
+		[CEL_LESS] = 1,
+		[CEL_LESS_OR_EQUAL] = 1 | 2,
+		[CEL_GREATER] = 4,
+		[CEL_GREATER_OR_EQUAL] = 2 | 4,
+	};
+	unsigned found = 1U + (field > constant) - (field < constant);
+	return outcome_of(holds[kind] >> found & 1);
 }
 
 static enum cel_outcome compare(const struct cel_node *node, const struct value *field)
 {
 	const struct value *constant = node->constant;
 	int found = 0;
+	if (node->kind <= CEL_GREATER_OR_EQUAL && field->kind == VALUE_INT &&
+		constant->kind == VALUE_INT) {
+		return compare_integers(node->kind, field->as.integer, constant->as.integer);
+	}
 	switch (node->kind) {
 	case CEL_EQUAL:
-		return outcome_of(equal(field, constant));
+		return outcome_of(value_equal(field, constant));
 	case CEL_NOT_EQUAL:
-		return outcome_of(!equal(field, constant));
+		return outcome_of(!value_equal(field, constant));
 	case CEL_LESS:
 		return order(field, constant, &found) ? outcome_of(found < 0) : CEL_IS_ERROR;
 	case CEL_LESS_OR_EQUAL:
@@ -128,16 +144,30 @@ static enum cel_outcome compare(const struct cel_node *node, const struct value 
 		return order(field, constant, &found) ? outcome_of(found >= 0) : CEL_IS_ERROR;
 	case CEL_IN:
 		return outcome_of(is_in(node, field));
+	case CEL_STARTS_WITH:
+		return starts_with(field, constant);
 	case CEL_CONTAINS:
+	case CEL_HAS:
 	case CEL_TRUE:
 	case CEL_AND:
 	case CEL_OR:
 	case CEL_NOT:
+	case CEL_SAME:
 	case CEL_PROGRAM:
 		break;
 	}
 	check(node->kind == CEL_CONTAINS);
 	return contains(field, constant);
+}
+
+enum cel_outcome cel_compare_with(
+	const struct cel_node *comparison, const struct value *value, enum cel_failure *ret_failure)
+{
+	enum cel_outcome outcome = compare(comparison, value);
+	if (outcome == CEL_IS_ERROR) {
+		*ret_failure = CEL_FAILED_TYPE;
+	}
+	return outcome;
 }
 
 /* Of a field of the document; NULL and why, if there is none. */
@@ -218,6 +248,19 @@ static enum cel_outcome evaluate_compare(const struct cel_node *node, const stru
 	return outcome == CEL_IS_ERROR ? failed(input, CEL_FAILED_TYPE) : outcome;
 }
 
+__attribute__((noinline)) static enum cel_outcome evaluate_has(
+	const struct cel_field *field, const struct cel_input *input)
+{
+	const uint32_t last = field->parts_count - 1;
+	const struct cel_field around = {field->root, last, field->parts};
+	enum cel_failure failure = CEL_FAILED_NAME;
+	const struct value *value = find_field(&around, input, &failure);
+	if (value && value->kind == VALUE_OBJECT) {
+		return outcome_of(value_member(value, field->parts[last]) != NULL);
+	}
+	return failed(input, value ? CEL_FAILED_TYPE : failure);
+}
+
 /* Each program has the whole of the caller's steps and memory. */
 __attribute__((noinline)) static enum cel_outcome evaluate_program(
 	const struct cel_node *node, const struct cel_input *input)
@@ -236,7 +279,7 @@ __attribute__((noinline)) static enum cel_outcome evaluate_program(
 static inline enum cel_outcome evaluate_child(
 	const struct cel_node *node, const struct cel_input *input)
 {
-	bool is_comparison = node->kind >= CEL_EQUAL && node->kind <= CEL_CONTAINS;
+	bool is_comparison = node->kind >= CEL_EQUAL && node->kind <= CEL_STARTS_WITH;
 	return is_comparison ? evaluate_compare(node, input) : cel_evaluate(node, input);
 }
 
@@ -258,6 +301,18 @@ static enum cel_outcome evaluate_join(
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+__attribute__((noinline)) static enum cel_outcome evaluate_same(
+	const struct cel_node *node, const struct cel_input *input)
+{
+	enum cel_outcome first = evaluate_child(node->children[0], input);
+	if (first == CEL_IS_ERROR) {
+		return CEL_IS_ERROR;
+	}
+	enum cel_outcome second = evaluate_child(node->children[1], input);
+	return first == CEL_IS_TRUE ? second : opposite_of(second);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_input *input)
 {
 	switch (node->kind) {
@@ -269,6 +324,8 @@ enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_inpu
 		return evaluate_join(node, CEL_IS_TRUE, input);
 	case CEL_NOT:
 		return opposite_of(cel_evaluate(node->children[0], input));
+	case CEL_SAME:
+		return evaluate_same(node, input);
 	case CEL_EQUAL:
 	case CEL_NOT_EQUAL:
 	case CEL_LESS:
@@ -277,7 +334,10 @@ enum cel_outcome cel_evaluate(const struct cel_node *node, const struct cel_inpu
 	case CEL_GREATER_OR_EQUAL:
 	case CEL_IN:
 	case CEL_CONTAINS:
+	case CEL_STARTS_WITH:
 		return evaluate_compare(node, input);
+	case CEL_HAS:
+		return evaluate_has(&node->field, input);
 	case CEL_PROGRAM:
 		break;
 	}

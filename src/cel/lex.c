@@ -145,6 +145,41 @@ static const struct sign {
 	{"}", TOKEN_CLOSE_BRACE, 0},
 };
 
+/* Signs of other languages, which begin like ours; nothing here may contain them. */
+static const struct {
+	char text[4];
+	const char *hint;
+} foreign_signs[] = {
+	{"===", "equality is written =="},
+	{"!==", "inequality is written !="},
+	{"<>", "inequality is written !="},
+	{"=<", "at most is written <="},
+	{"=>", "at least is written >="},
+};
+
+static enum err refuse_foreign_sign(struct parser *parser, uint32_t offset)
+{
+	struct bytes rest = {parser->source.data + offset, parser->source.size - offset};
+	for (size_t i = 0; i < sizeof(foreign_signs) / sizeof(foreign_signs[0]); i++) {
+		size_t size = strlen(foreign_signs[i].text);
+		if (rest.size >= size && memcmp(rest.data, foreign_signs[i].text, size) == 0) {
+			enum err err = cel_wrong(
+				parser, offset, "there is no operator '%s'", foreign_signs[i].text);
+			cel_advise(parser->problem, "%s", foreign_signs[i].hint);
+			return err;
+		}
+	}
+	return OK;
+}
+
+/* U+2018 to U+201F: what a word processor makes of quotes. */
+static bool is_curly_quote(const struct parser *parser, uint32_t offset)
+{
+	unsigned char third = (unsigned char)byte_at(parser, offset + 2);
+	return byte_at(parser, offset) == '\xE2' && byte_at(parser, offset + 1) == '\x80' &&
+		third >= 0x98 && third <= 0x9F;
+}
+
 static enum err refuse_character(struct parser *parser, uint32_t offset)
 {
 	static const struct {
@@ -171,6 +206,9 @@ static enum err refuse_character(struct parser *parser, uint32_t offset)
 			cel_advise(parser->problem, "%s", hints[i].hint);
 		}
 	}
+	if (is_curly_quote(parser, offset)) {
+		cel_advise(parser->problem, "write straight quotes: \" or '");
+	}
 	return err;
 }
 
@@ -178,6 +216,10 @@ static enum err read_sign(struct parser *parser, struct token *token)
 {
 	char first = byte_at(parser, token->offset);
 	char second = byte_at(parser, token->offset + 1);
+	enum err err = refuse_foreign_sign(parser, token->offset);
+	if (err != OK) {
+		return err;
+	}
 	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
 		const struct sign *sign = &signs[i];
 		if (sign->text[0] == first && (!sign->text[1] || sign->text[1] == second)) {

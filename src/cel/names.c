@@ -335,6 +335,10 @@ static void advise_function(struct resolver *resolver, const struct cel_expressi
 			return;
 		}
 	}
+	if (differs_by_case("not", call->text)) {
+		cel_advise(resolver->problem, "write !x for not x");
+		return;
+	}
 	cel_advise(resolver->problem, "man 7 streamer-cel lists the functions there are");
 }
 

@@ -5,6 +5,7 @@
  */
 #include "parse_priv.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define LIST_MAX 8 /* children kept on the stack before they move to the arena */
@@ -102,7 +103,9 @@ static struct bytes token_text(const struct parser *parser)
 static void advise_on(struct parser *parser, const char *wanted)
 {
 	static const char *const words[][2] = {{"and", "write && for and"},
-		{"or", "write || for or"}, {"not", "write ! for not"}, {"is", "write == for is"},
+		{"AND", "write && for and"}, {"or", "write || for or"}, {"OR", "write || for or"},
+		{"not", "write !(x in list) for x not in list"},
+		{"NOT", "write !(x in list) for x not in list"}, {"is", "write == for is"},
 		{"eq", "equality is written =="},
 		{"contains", "write list.exists(...) or x in list"}};
 	struct bytes text = token_text(parser);
@@ -282,6 +285,24 @@ static enum err refuse_reserved(struct parser *parser, const struct token *name)
 	return err;
 }
 
+/* A name before a value: `not x`. */
+static bool is_foreign_not(const struct parser *parser, const struct token *name)
+{
+	bool is_not = bytes_equal(name->text, bytes_of("not")) ||
+		bytes_equal(name->text, bytes_of("NOT"));
+	return is_not &&
+		(is_token(parser, TOKEN_NAME) || is_token(parser, TOKEN_LITERAL) ||
+			is_token(parser, TOKEN_NOT));
+}
+
+static enum err refuse_not(struct parser *parser, const struct token *name)
+{
+	enum err err = cel_wrong(
+		parser, name->offset, "there is no operator '%.*s'", BYTES_FORMAT(name->text));
+	cel_advise(parser->problem, "write !x for not x");
+	return err;
+}
+
 /* A name, or a call of a function. */
 static enum err parse_name(struct parser *parser, bool is_rooted, struct cel_expression **ret_node)
 {
@@ -299,6 +320,9 @@ static enum err parse_name(struct parser *parser, bool is_rooted, struct cel_exp
 			.text = name.text,
 			.is_rooted = is_rooted};
 		return parse_call(parser, &call, NULL, ret_node);
+	}
+	if (is_foreign_not(parser, &name)) {
+		return refuse_not(parser, &name);
 	}
 	const struct cel_expression node = {.kind = EXPR_NAME,
 		.offset = name.offset,
@@ -375,6 +399,17 @@ static enum err parse_primary(struct parser *parser, struct cel_expression **ret
 
 /* ---- behind a value: fields, methods, items ---- */
 
+static enum err refuse_selection(struct parser *parser, const struct cel_expression *operand)
+{
+	enum err err = unexpected(parser, "the name of a field or a method");
+	if (operand->kind == EXPR_LITERAL && operand->literal.type == CEL_INT) {
+		cel_advise(parser->problem,
+			"a double has a digit behind its point: write %" PRId64 ".0",
+			operand->literal.as.integer);
+	}
+	return err;
+}
+
 static enum err parse_selection(struct parser *parser, struct cel_expression **node)
 {
 	bool is_optional = false;
@@ -383,7 +418,7 @@ static enum err parse_selection(struct parser *parser, struct cel_expression **n
 		err = accept(parser, TOKEN_QUESTION, &is_optional);
 	}
 	if (err == OK && !is_token(parser, TOKEN_NAME) && !is_token(parser, TOKEN_QUOTED_NAME)) {
-		err = unexpected(parser, "the name of a field or a method");
+		err = refuse_selection(parser, *node);
 	}
 	if (err != OK) {
 		return err;

@@ -120,17 +120,34 @@ static const char *operator_of(enum cel_kind kind)
 		return " && ";
 	case CEL_OR:
 		return " || ";
+	case CEL_SAME:
+		return " == ";
+	case CEL_STARTS_WITH:
+		return ".startsWith(";
 	case CEL_TRUE:
 	case CEL_NOT:
+	case CEL_HAS:
 	case CEL_PROGRAM:
 		break;
 	}
 	return "";
 }
 
+static enum err print_has(struct buffer *buffer, const struct cel_field *field)
+{
+	enum err err = buffer_append_text(buffer, "has(");
+	if (err == OK) {
+		err = print_field(buffer, field);
+	}
+	return err == OK ? buffer_append_text(buffer, ")") : err;
+}
+
 static enum err print_compare(struct buffer *buffer, const struct cel_node *node)
 {
 	bool constant_first = node->kind == CEL_CONTAINS;
+	if (node->kind == CEL_HAS) {
+		return print_has(buffer, &node->field);
+	}
 	enum err err = constant_first ? print_constant(buffer, node->constant)
 				      : print_field(buffer, &node->field);
 	if (err == OK) {
@@ -140,16 +157,29 @@ static enum err print_compare(struct buffer *buffer, const struct cel_node *node
 		err = constant_first ? print_field(buffer, &node->field)
 				     : print_constant(buffer, node->constant);
 	}
-	return err;
+	bool is_call = node->kind == CEL_STARTS_WITH;
+	return err == OK && is_call ? buffer_append_text(buffer, ")") : err;
+}
+
+/* What binds closer than any operator between two. */
+static bool is_close(enum cel_kind kind)
+{
+	return kind == CEL_TRUE || kind == CEL_NOT || kind == CEL_STARTS_WITH || kind == CEL_HAS;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 static enum err print_inside(
 	struct buffer *buffer, const struct cel_node *parent, const struct cel_node *node)
 {
-	bool parentheses = parent->kind == CEL_NOT ? node->kind != CEL_TRUE && node->kind != CEL_NOT
-						   : node->kind == CEL_AND || node->kind == CEL_OR;
-	enum err err = parentheses ? buffer_append_text(buffer, "(") : OK;
+	bool is_joined = parent->kind == CEL_AND || parent->kind == CEL_OR;
+	bool parentheses =
+		is_joined ? node->kind == CEL_AND || node->kind == CEL_OR : !is_close(node->kind);
+	/* A program's value may be no bool: SAME then fails, where CEL's == would not. */
+	bool is_doubtful = parent->kind == CEL_SAME && node->kind == CEL_PROGRAM;
+	enum err err = is_doubtful ? buffer_append_text(buffer, "!!") : OK;
+	if (err == OK && parentheses) {
+		err = buffer_append_text(buffer, "(");
+	}
 	if (err == OK) {
 		err = cel_print(buffer, node);
 	}
@@ -159,7 +189,7 @@ static enum err print_inside(
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 enum err cel_print(struct buffer *buffer, const struct cel_node *node)
 {
-	if (node->constant) {
+	if (cel_is_comparison(node)) {
 		return print_compare(buffer, node);
 	}
 	if (node->kind == CEL_TRUE) {

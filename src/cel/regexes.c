@@ -26,13 +26,14 @@ struct cel_regexes {
 /* What comes of \pL and its like, about: some are larger, rare ones smaller. */
 #define CLASS_INSTRUCTIONS 256U
 
-static enum err refuse(enum re2_outcome outcome, const char *text, struct err_info *info)
+static enum err refuse(
+	enum re2_outcome outcome, uint32_t regex_bytes, const char *text, struct err_info *info)
 {
 	switch (outcome) {
 	case RE2_TOO_LARGE:
 		return err_set(info, ERR_LIMIT, 0,
-			"the pattern takes more memory than one may: make it shorter, or its "
-			"repetitions fewer");
+			"the pattern takes more than %u bytes when it is compiled",
+			(unsigned)regex_bytes);
 	case RE2_BAD_PATTERN:
 		return err_set(info, ERR_INVALID, 0, "not a pattern of RE2: %.*s",
 			(int)bytes_utf8_prefix(bytes_of(text)), text);
@@ -93,18 +94,18 @@ enum err cel_regex_new(struct bytes pattern, uint32_t regex_bytes, struct err_in
 	struct cel_regex **ret_regex)
 {
 	if (least_program(pattern) > regex_bytes / INSTRUCTION_BYTES) {
-		return refuse(RE2_TOO_LARGE, "", info);
+		return refuse(RE2_TOO_LARGE, regex_bytes, "", info);
 	}
 	struct cel_regex *regex = mem_calloc(1, sizeof(*regex) + pattern.size);
 	if (!regex) {
-		return refuse(RE2_NO_MEMORY, "", info);
+		return refuse(RE2_NO_MEMORY, regex_bytes, "", info);
 	}
 	char text[160] = "";
 	enum re2_outcome outcome = cel_re2_new(
 		pattern.data, pattern.size, regex_bytes, text, sizeof(text), &regex->re2);
 	if (outcome != RE2_OK) {
 		mem_free(regex);
-		return refuse(outcome, text, info);
+		return refuse(outcome, regex_bytes, text, info);
 	}
 	regex->references = 1;
 	regex->groups = cel_re2_groups(regex->re2);
@@ -156,15 +157,27 @@ enum err cel_regex_find(const struct cel_regex *regex, struct bytes text, size_t
 	return ERR_MEMORY;
 }
 
-enum err cel_regex_check(struct bytes pattern, uint32_t regex_bytes, struct err_info *info)
+/* ---- the list -------------------------------------------------------------------------------- */
+
+static uint64_t hash_pattern(const void *key, uint64_t seed)
 {
-	struct cel_regex *regex = NULL;
-	enum err err = cel_regex_new(pattern, regex_bytes, info, &regex);
-	cel_regex_free(regex);
-	return err;
+	return bytes_hash(*(const struct bytes *)key, seed);
 }
 
-/* ---- the list -------------------------------------------------------------------------------- */
+static uint64_t hash_regex(const void *item, uint64_t seed)
+{
+	const struct cel_regex *regex = item;
+	return bytes_hash(regex->pattern, seed);
+}
+
+static bool is_pattern(const void *item, const void *key)
+{
+	const struct cel_regex *regex = item;
+	const struct bytes *pattern = key;
+	return bytes_equal(regex->pattern, *pattern);
+}
+
+static const struct map_type regex_type = {hash_pattern, hash_regex, is_pattern};
 
 enum err cel_regexes_new(uint32_t regex_bytes, struct cel_regexes **ret_regexes)
 {
@@ -173,6 +186,8 @@ enum err cel_regexes_new(uint32_t regex_bytes, struct cel_regexes **ret_regexes)
 		return ERR_MEMORY;
 	}
 	regexes->regex_bytes = regex_bytes;
+	/* Nobody outside can know the seed: it is an address. */
+	map_init(&regexes->map, &regex_type, (uint64_t)(uintptr_t)regexes);
 	*ret_regexes = regexes;
 	return OK;
 }
@@ -186,24 +201,10 @@ void cel_regexes_free(struct cel_regexes *regexes)
 	}
 }
 
-/* Nobody outside can know the seed: it is an address. */
-static uint64_t hash_of(const struct cel_regexes *regexes, struct bytes pattern)
-{
-	return bytes_hash(pattern, (uint64_t)(uintptr_t)regexes);
-}
-
-static bool is_pattern(const void *item, const void *key)
-{
-	const struct cel_regex *regex = item;
-	const struct bytes *pattern = key;
-	return bytes_equal(regex->pattern, *pattern);
-}
-
 enum err cel_regex_get(struct cel_regexes *regexes, struct bytes pattern, struct err_info *info,
 	const struct cel_regex **ret_regex)
 {
-	uint64_t hash = hash_of(regexes, pattern);
-	struct cel_regex *regex = map_find(&regexes->map, hash, &pattern, is_pattern);
+	struct cel_regex *regex = map_find(&regexes->map, &pattern);
 	if (regex) {
 		regex->references++;
 		*ret_regex = regex;
@@ -213,9 +214,9 @@ enum err cel_regex_get(struct cel_regexes *regexes, struct bytes pattern, struct
 	if (err) {
 		return err;
 	}
-	if (map_insert(&regexes->map, hash, regex)) {
+	if (map_insert(&regexes->map, regex)) {
 		cel_regex_free(regex);
-		return refuse(RE2_NO_MEMORY, "", info);
+		return refuse(RE2_NO_MEMORY, regexes->regex_bytes, "", info);
 	}
 	*ret_regex = regex;
 	return OK;
@@ -226,12 +227,24 @@ void cel_regex_put(struct cel_regexes *regexes, const struct cel_regex *regex)
 	if (!regex) {
 		return;
 	}
-	uint64_t hash = hash_of(regexes, regex->pattern);
-	struct cel_regex *own = map_find(&regexes->map, hash, &regex->pattern, is_pattern);
+	struct cel_regex *own = map_find(&regexes->map, &regex->pattern);
 	check(own == regex);
 	own->references--;
 	if (own->references == 0) {
-		map_remove(&regexes->map, hash, own);
+		(void)map_remove(&regexes->map, own);
 		cel_regex_free(own);
 	}
+}
+
+enum err cel_regex_check(struct cel_regexes *regexes, struct bytes pattern, struct err_info *info,
+	uint64_t *ret_bytes)
+{
+	const struct cel_regex *regex = NULL;
+	enum err err = cel_regex_get(regexes, pattern, info, &regex);
+	if (err == OK) {
+		check(regex);
+		*ret_bytes = (uint64_t)regex->program * INSTRUCTION_BYTES;
+		cel_regex_put(regexes, regex);
+	}
+	return err;
 }

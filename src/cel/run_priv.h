@@ -81,16 +81,16 @@ enum err cel_print_network(struct buffer *buffer, struct cel_value network) MUST
 
 /*
  * The compiled pattern, from now on held once more by the caller. ERR_INVALID: it is no pattern,
- * ERR_LIMIT: it is too large; both say so in `info`. A program leaves such a pattern to its call,
+ * ERR_LIMIT: it is too large; `info` says so. A program leaves such a pattern to its call,
  * which fails then.
  */
 enum err cel_regex_get(struct cel_regexes *regexes, struct bytes pattern, struct err_info *info,
 	const struct cel_regex **ret_regex) MUST_CHECK;
 void cel_regex_put(struct cel_regexes *regexes, const struct cel_regex *regex); /* NULL is fine */
 
-/* The same errors, without keeping anything: for the checker. */
-enum err cel_regex_check(
-	struct bytes pattern, uint32_t regex_bytes, struct err_info *info) MUST_CHECK;
+/* The same errors, and nothing is held: for the checker. *ret_bytes: of what it is compiled to. */
+enum err cel_regex_check(struct cel_regexes *regexes, struct bytes pattern, struct err_info *info,
+	uint64_t *ret_bytes) MUST_CHECK;
 
 /* ---- function_time.c: errors outside of the range of timestamps or durations ---- */
 

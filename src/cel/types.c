@@ -112,11 +112,14 @@ static bool meet(enum cel_type a, enum cel_type b)
 	return a == b || a == CEL_DYN || b == CEL_DYN || (is_number(a) && is_number(b));
 }
 
+static bool may_be_equal(enum cel_type a, enum cel_type b)
+{
+	return meet(a, b) || a == CEL_NULL || b == CEL_NULL;
+}
+
 static enum err check_equal(struct deducer *deducer, const struct cel_expression *node)
 {
-	enum cel_type a = node->children[0]->type->type;
-	enum cel_type b = node->children[1]->type->type;
-	if (meet(a, b) || a == CEL_NULL || b == CEL_NULL) {
+	if (may_be_equal(node->children[0]->type->type, node->children[1]->type->type)) {
 		return OK;
 	}
 	return refuse_operands(deducer, node,
@@ -134,16 +137,36 @@ static enum err check_order(struct deducer *deducer, const struct cel_expression
 		"an order needs two numbers, strings, booleans, bytes, timestamps or durations");
 }
 
+/* Whether a value of this type may be among the items, or the keys; of a list that is written out
+ * one by one. */
+static bool may_hold(const struct cel_expression *collection, enum cel_type type)
+{
+	if (collection->kind != EXPR_LIST || collection->children_count == 0) {
+		return may_be_equal(type, parameter_of(collection->type, 0)->type);
+	}
+	bool may = false;
+	for (uint32_t i = 0; i < collection->children_count; i++) {
+		const struct cel_expression *item = collection->children[i];
+		may = may || item->is_optional_item || may_be_equal(type, item->type->type);
+	}
+	return may;
+}
+
 static enum err check_in(struct deducer *deducer, const struct cel_expression *node)
 {
-	const struct expr_type *right = node->children[1]->type;
-	if (may_be(right, CEL_LIST) || may_be(right, CEL_MAP)) {
+	const struct cel_expression *right = node->children[1];
+	bool is_collection = may_be(right->type, CEL_LIST) || may_be(right->type, CEL_MAP);
+	if (is_collection && may_hold(right, node->children[0]->type->type)) {
 		return OK;
 	}
-	return refuse_operands(deducer, node,
-		right->type == CEL_STRING
-			? "for a part of a text write text.contains(part)"
-			: "'in' needs a list or a map on its right, for example x in [\"a\"]");
+	const char *hint = "'in' needs a list or a map on its right, for example x in [\"a\"]";
+	if (is_collection) {
+		hint = "what it holds is all of other types, and never equal; convert one side, "
+		       "for example string(x)";
+	} else if (right->type->type == CEL_STRING) {
+		hint = "for a part of a text write text.contains(part)";
+	}
+	return refuse_operands(deducer, node, hint);
 }
 
 /* Every sum, difference, product, quotient and remainder there is. */
@@ -279,7 +302,8 @@ static enum err deduce_select(struct deducer *deducer, const struct cel_expressi
 		char text[120];
 		(void)snprintf(text, sizeof(text), "a value of type %s has no fields",
 			cel_type_name(operand->type));
-		enum err err = refuse(deducer, node, text, NULL);
+		enum err err = refuse(deducer, node, text,
+			is_number(operand->type) ? "a double is written 1.0 or 1.0e3" : NULL);
 		if (err != OK) {
 			return err;
 		}

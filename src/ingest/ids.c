@@ -10,19 +10,42 @@
 
 struct ingest_id_entry {
 	struct ingest_id_entry *newer, *older;
-	uint64_t hash; /* of database and identity */
-	struct event_identity identity;
+	struct ingest_document document;
 	struct ingest_known known; /* its bytes follow */
 	size_t size;
 	char text[];
 };
 
-/* The database is in the seeded hash alone: 64 bits, and the identity's 128 beside them. */
+/* What the map takes for one entry, in the mean. */
+#define SLOT_BYTES 24
+
+static uint64_t hash_key(const void *key, uint64_t seed)
+{
+	const struct ingest_document *document = key;
+	struct bytes identity = {(const char *)document->identity.bytes, EVENT_IDENTITY_SIZE};
+	return bytes_hash(identity, seed ^ document->database);
+}
+
+static uint64_t hash_item(const void *item, uint64_t seed)
+{
+	return hash_key(&((const struct ingest_id_entry *)item)->document, seed);
+}
+
 static bool entry_is(const void *item, const void *key)
 {
 	const struct ingest_id_entry *entry = item;
-	const struct event_identity *wanted = key;
-	return memcmp(entry->identity.bytes, wanted->bytes, EVENT_IDENTITY_SIZE) == 0;
+	const struct ingest_document *wanted = key;
+	return entry->document.database == wanted->database &&
+		memcmp(entry->document.identity.bytes, wanted->identity.bytes,
+			EVENT_IDENTITY_SIZE) == 0;
+}
+
+static const struct map_type entry_type = {hash_key, hash_item, entry_is};
+
+void ingest_ids_init(struct ingest_ids *ids, uint64_t seed, size_t bytes_max)
+{
+	*ids = (struct ingest_ids){.seed = seed, .bytes_max = bytes_max};
+	map_init(&ids->entries, &entry_type, seed);
 }
 
 static void unlink_entry(struct ingest_ids *ids, struct ingest_id_entry *entry)
@@ -54,7 +77,7 @@ static void link_newest(struct ingest_ids *ids, struct ingest_id_entry *entry)
 
 static void forget(struct ingest_ids *ids, struct ingest_id_entry *entry)
 {
-	check(map_remove(&ids->entries, entry->hash, entry));
+	check(map_remove(&ids->entries, entry));
 	unlink_entry(ids, entry);
 	ids->bytes -= entry->size;
 	mem_free(entry);
@@ -71,9 +94,8 @@ void ingest_ids_fini(struct ingest_ids *ids)
 struct ingest_spot ingest_ids_find(
 	const struct ingest_ids *ids, struct bytes database, const struct event_identity *identity)
 {
-	struct bytes bytes = {(const char *)identity->bytes, EVENT_IDENTITY_SIZE};
-	struct ingest_spot spot = {.hash = bytes_hash(bytes, bytes_hash(database, ids->seed))};
-	spot.entry = map_find(&ids->entries, spot.hash, identity, entry_is);
+	struct ingest_spot spot = {.document = {bytes_hash(database, ids->seed), *identity}};
+	spot.entry = map_find(&ids->entries, &spot.document);
 	spot.known = spot.entry ? &spot.entry->known : NULL;
 	return spot;
 }
@@ -90,11 +112,11 @@ static bool make_room(struct ingest_ids *ids, size_t size)
 	return true;
 }
 
-static void remember(struct ingest_ids *ids, uint64_t hash, const struct event *event)
+static void remember(
+	struct ingest_ids *ids, const struct ingest_document *document, const struct event *event)
 {
 	size_t text_size = event->collection.size + event->document_id.size;
-	/* The slot of the map is counted too, at the load that it has in the mean. */
-	size_t size = sizeof(struct ingest_id_entry) + text_size + 2 * sizeof(struct map_slot);
+	size_t size = sizeof(struct ingest_id_entry) + text_size + SLOT_BYTES;
 	if (!make_room(ids, size)) {
 		return;
 	}
@@ -102,7 +124,7 @@ static void remember(struct ingest_ids *ids, uint64_t hash, const struct event *
 	if (!entry) {
 		return;
 	}
-	*entry = (struct ingest_id_entry){.hash = hash, .identity = event->identity, .size = size};
+	*entry = (struct ingest_id_entry){.document = *document, .size = size};
 	memcpy(entry->text, event->collection.data, event->collection.size);
 	memcpy(entry->text + event->collection.size, event->document_id.data,
 		event->document_id.size);
@@ -110,7 +132,7 @@ static void remember(struct ingest_ids *ids, uint64_t hash, const struct event *
 	entry->known.id =
 		(struct bytes){entry->text + event->collection.size, event->document_id.size};
 	entry->known.is_deleted = event->operation == MODEL_DELETE;
-	if (map_insert(&ids->entries, entry->hash, entry) != OK) {
+	if (map_insert(&ids->entries, entry) != OK) {
 		mem_free(entry);
 		return;
 	}
@@ -127,7 +149,7 @@ void ingest_ids_note(
 	}
 	if (!entry) {
 		if (event->document_id.size > 0) {
-			remember(ids, spot->hash, event);
+			remember(ids, &spot->document, event);
 		}
 		return;
 	}

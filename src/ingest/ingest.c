@@ -251,9 +251,8 @@ enum err ingest_new(struct loop *loop, const struct ingest_options *options,
 	ingest->loop = loop;
 	ingest->options = *options;
 	ingest->sink = *sink;
-	ingest->repeats.seed = loop_random(loop);
-	ingest->ids.seed = loop_random(loop);
-	ingest->ids.bytes_max = options->ids_bytes_max;
+	ingest_repeats_init(&ingest->repeats, loop_random(loop));
+	ingest_ids_init(&ingest->ids, loop_random(loop), options->ids_bytes_max);
 	atomic_init(&ingest->state, INGEST_IDLE);
 	atomic_init(&ingest->lag_ms, -1);
 	enum err err = fill(ingest, options->address);

@@ -42,12 +42,13 @@ enum err ingest_markers_refuse(struct ingest_markers *markers, struct bytes refu
 
 /* ---- repeats (repeats.c) --------------------------------------------------------------------- */
 
-/* The newest (T, I) of each backend and the event ids seen there. Zeroed is empty and valid. */
+/* The newest (T, I) of each backend and the event ids seen there. */
 struct ingest_repeats {
 	struct map backends;
 	uint64_t seed;
 };
 
+void ingest_repeats_init(struct ingest_repeats *repeats, uint64_t seed);
 void ingest_repeats_fini(struct ingest_repeats *repeats);
 bool ingest_repeats_has(const struct ingest_repeats *repeats, const struct model_change *change);
 /* Makes room, so that the commit that may follow cannot fail. */
@@ -66,7 +67,12 @@ struct ingest_known {
 	bool is_deleted; /* when it was last seen */
 };
 
-/* Zeroed but for seed and bytes_max is empty and valid. */
+/* A document among all: its database by 64 seeded bits, and the identity's 128 beside them. */
+struct ingest_document {
+	uint64_t database;
+	struct event_identity identity;
+};
+
 struct ingest_ids {
 	struct map entries;
 	struct ingest_id_entry *newest, *oldest;
@@ -74,11 +80,12 @@ struct ingest_ids {
 	uint64_t seed;
 };
 
+void ingest_ids_init(struct ingest_ids *ids, uint64_t seed, size_t bytes_max);
 void ingest_ids_fini(struct ingest_ids *ids);
 /* Where a document is among them, or would be: looked up once for each change. Until the next note.
  */
 struct ingest_spot {
-	uint64_t hash;
+	struct ingest_document document;
 	struct ingest_id_entry *entry;    /* NULL: not seen, or forgotten */
 	const struct ingest_known *known; /* the entry's; NULL if there is none */
 };

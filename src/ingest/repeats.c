@@ -40,10 +40,28 @@ static bool is_backend(const void *item, const void *key)
 	return key_equal(backend->name, *name);
 }
 
+static uint64_t hash_key(const void *key, uint64_t seed)
+{
+	return bytes_hash((struct bytes){key, sizeof(struct key)}, seed);
+}
+
+static uint64_t hash_backend(const void *item, uint64_t seed)
+{
+	return hash_key(&((const struct backend *)item)->name, seed);
+}
+
+static const struct map_type backend_type = {hash_key, hash_backend, is_backend};
+
+void ingest_repeats_init(struct ingest_repeats *repeats, uint64_t seed)
+{
+	*repeats = (struct ingest_repeats){.seed = seed};
+	map_init(&repeats->backends, &backend_type, seed);
+}
+
 static struct backend *find(const struct ingest_repeats *repeats, const struct model_change *change)
 {
 	struct key name = key_of(repeats, change->backend);
-	return map_find(&repeats->backends, name.high, &name, is_backend);
+	return map_find(&repeats->backends, &name);
 }
 
 static bool has_time(const struct model_change *change)
@@ -99,7 +117,7 @@ static enum err add_backend(
 		return ERR_MEMORY;
 	}
 	backend->name = key_of(repeats, name);
-	enum err err = map_insert(&repeats->backends, backend->name.high, backend);
+	enum err err = map_insert(&repeats->backends, backend);
 	if (err) {
 		mem_free(backend);
 		return err;

@@ -2,7 +2,8 @@
  * A subscription's expression to a tree: parsed, checked over the names that a change has, and made
  * a condition. The slots that it is evaluated over are filled from an event in the same order.
  */
-#include "match_priv.h"
+#include "compile_priv.h"
+#include "evaluate_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -74,8 +75,10 @@ enum err match_compile_expression(struct arena *arena, const struct match_compil
 		variables[i] = (struct cel_variable){
 			bytes_of(names[i].name), (enum cel_type)names[i].type};
 	}
-	const struct cel_scope scope = {
-		.variables = variables, .variables_count = MATCH_SLOTS, .has_document = true};
+	const struct cel_scope scope = {.variables = variables,
+		.variables_count = MATCH_SLOTS,
+		.has_document = true,
+		.regexes = compiler->regexes};
 	struct cel_problem problem = {0};
 	struct cel_expression *expression = NULL;
 	const struct cel_limits *limits = &compiler->limits;

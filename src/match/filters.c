@@ -2,7 +2,7 @@
  * Filters to a tree: data all the way, never text that is parsed again. Refusals begin as the
  * original's do and, behind "; ", say what would be right.
  */
-#include "match_priv.h"
+#include "compile_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -174,6 +174,8 @@ enum err match_compile(struct arena *arena, const struct match_compiler *compile
 {
 	size_t count = subscription->filters_count;
 	if (count >= UINT32_MAX) {
+		ret_refusal->code = MODEL_REFUSED_LIMIT;
+		(void)snprintf(ret_refusal->text, sizeof(ret_refusal->text), "too many filters");
 		return ERR_LIMIT;
 	}
 	const struct cel_node **nodes = arena_alloc(arena, (count + 1) * sizeof(const void *));

@@ -5,22 +5,24 @@
  */
 #include "match_priv.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Of one batch; those beyond come with a later one. */
 #define TROUBLES_MAX 64
 
 struct match {
-	uint64_t seed;
 	struct interest *interest; /* may be NULL */
 	struct metrics *metrics;   /* may be NULL */
 	struct match_index index;
-	struct map queries;   /* of match_query, by collection and tree */
+	struct match_lookup *lookup;
+	struct map queries;   /* of match_query, by collection and code */
 	struct arena scratch; /* of one match_query_get */
+	uint64_t stamp;       /* of the event that was looked at last */
 	struct match_hit *hits;
 	size_t hits_capacity;
 	struct match_compiler compiler;
-	uint32_t failures_max;
+	uint32_t failures_max, residuals_max;
 	struct arena memory; /* of one evaluation */
 	struct match_trouble troubles[TROUBLES_MAX];
 	size_t troubles_count;
@@ -41,136 +43,157 @@ static struct cel_limits limits_of(const struct match_limits *limits)
 	};
 }
 
-enum err match_new(const struct match_limits *limits, uint64_t seed, struct interest *interest,
-	struct metrics *metrics, struct match **ret_match)
-{
-	struct match *match = mem_calloc(1, sizeof(*match));
-	if (!match) {
-		return ERR_MEMORY;
-	}
-	enum err err = cel_regexes_new(limits->regex_bytes, &match->compiler.regexes);
-	if (err != OK) {
-		mem_free(match);
-		return err;
-	}
-	match->seed = seed;
-	match->interest = interest;
-	match->metrics = metrics;
-	match->compiler.limits = limits_of(limits);
-	match->compiler.metrics = metrics;
-	match->failures_max = limits->failures;
-	match_index_init(&match->index, seed);
-	*ret_match = match;
-	return OK;
-}
-
-static void free_query(struct match_query *query)
-{
-	cel_release(query->tree);
-	mem_free(query);
-}
-
-/* What making a query gave, but for its place among the queries. */
-static void undo_query(struct match *match, struct match_query *query)
-{
-	if (match->interest) {
-		interest_remove(match->interest, match_collection_database(query->collection),
-			match_collection_name(query->collection));
-	}
-	metrics_add(match->metrics, METRIC_queries_active, -1);
-	match_index_unfile(&match->index, query);
-	free_query(query);
-}
-
-void match_free(struct match *match)
-{
-	if (!match) {
-		return;
-	}
-	size_t cursor = 0;
-	for (;;) {
-		struct match_query *query = map_next(&match->queries, &cursor);
-		if (!query) {
-			break;
-		}
-		undo_query(match, query);
-	}
-	map_fini(&match->queries);
-	match_index_fini(&match->index);
-	cel_regexes_free(match->compiler.regexes);
-	arena_fini(&match->scratch);
-	arena_fini(&match->memory);
-	mem_free(match->hits);
-	mem_free(match);
-}
-
 /* ---- queries ---- */
 
 struct query_key {
-	struct bytes database, collection;
-	const struct cel_node *tree;
+	const struct match_collection *collection;
+	const match_word *words;
+	uint32_t count;
 };
 
+static uint64_t hash_query(const struct query_key *key, uint64_t seed)
+{
+	struct bytes words = {(const char *)key->words, key->count * sizeof(*key->words)};
+	return bytes_hash(words, seed ^ (uint64_t)(uintptr_t)key->collection);
+}
+
+static uint64_t hash_key(const void *key, uint64_t seed)
+{
+	return hash_query(key, seed);
+}
+
+static struct query_key key_of(const struct match_query *query)
+{
+	return (struct query_key){query->collection, query->code, query->code_count};
+}
+
+static uint64_t hash_item(const void *item, uint64_t seed)
+{
+	const struct query_key key = key_of(item);
+	return hash_query(&key, seed);
+}
+
+/* Predicates are stored once, so what is the same has the same words. */
 static bool query_is(const void *item, const void *key)
 {
 	const struct match_query *query = item;
 	const struct query_key *wanted = key;
-	return bytes_equal(match_collection_database(query->collection), wanted->database) &&
-		bytes_equal(match_collection_name(query->collection), wanted->collection) &&
-		cel_equal(query->tree, wanted->tree);
+	return query->collection == wanted->collection && query->code_count == wanted->count &&
+		memcmp(query->code, wanted->words, wanted->count * sizeof(*wanted->words)) == 0;
 }
 
-static uint64_t query_hash(const struct match *match, const struct query_key *key)
-{
-	uint64_t hash = bytes_hash(key->collection, bytes_hash(key->database, match->seed));
-	return cel_hash(key->tree, hash);
-}
+static const struct map_type query_type = {hash_key, hash_item, query_is};
 
-/* A query with one holder, filed, but not yet among the queries. */
-static enum err make_query(
-	struct match *match, const struct query_key *key, struct match_query **ret_query)
+static void tell_interest(struct match *match, const struct match_collection *collection, bool adds)
 {
-	size_t size = cel_pack(key->tree, NULL, 0, NULL);
-	struct match_query *query = mem_alloc(sizeof(*query) + size);
-	if (!query) {
-		return ERR_MEMORY;
+	if (match->interest && adds) {
+		interest_add(match->interest, collection->database, collection->name);
+	} else if (match->interest) {
+		interest_remove(match->interest, collection->database, collection->name);
 	}
-	*query = (struct match_query){.hash = query_hash(match, key), .holders = 1};
-	check(cel_pack(key->tree, query->memory, size, &query->tree) == size);
-	enum err err = match_index_file(&match->index, key->database, key->collection, query);
+}
+
+static void tell_metrics(struct match *match, const struct match_query *query, int64_t change)
+{
+	metrics_add(match->metrics, METRIC_queries_active, change);
+	metrics_add(match->metrics, METRIC_residuals_active, query->is_residual ? change : 0);
+}
+
+/* Filed, but not yet among the queries. Takes the code over. */
+static enum err make_query(struct match *match, struct match_collection *collection,
+	const struct match_code *code, struct match_query **ret_query)
+{
+	size_t size = code->count * sizeof(*code->words);
+	struct match_query *query = mem_alloc(sizeof(*query) + size);
+	enum err err = query ? OK : ERR_MEMORY;
+	if (err == OK) {
+		*query = (struct match_query){
+			.collection = collection, .holders = 1, .code_count = code->count};
+		memcpy(query->code, code->words, size);
+		query->is_by_id = match_code_is_by_id(collection, query->code);
+		err = match_index_file(&match->index, query);
+	}
+	if (err == OK && query->is_residual &&
+		match->index.residuals_count > match->residuals_max) {
+		match_index_unfile(&match->index, query);
+		err = ERR_LIMIT;
+	}
 	if (err != OK) {
-		free_query(query);
+		match_code_release(&match->index, code->words, code->count);
+		mem_free(query);
 		return err;
 	}
-	if (match->interest) {
-		interest_add(match->interest, key->database, key->collection);
-	}
-	metrics_add(match->metrics, METRIC_queries_active, 1);
+	tell_interest(match, collection, true);
+	tell_metrics(match, query, 1);
 	*ret_query = query;
 	return OK;
 }
 
-static enum err find_or_make(
-	struct match *match, const struct query_key *key, struct match_query **ret_query)
+static void free_query(struct match *match, struct match_query *query)
 {
-	struct match_query *query =
-		map_find(&match->queries, query_hash(match, key), key, query_is);
+	struct match_collection *collection = query->collection;
+	tell_interest(match, collection, false);
+	tell_metrics(match, query, -1);
+	match_index_unfile(&match->index, query);
+	match_code_release(&match->index, query->code, query->code_count);
+	match_index_drop_if_empty(&match->index, collection);
+	mem_free(query);
+}
+
+static enum err find_or_make(struct match *match, struct match_collection *collection,
+	const struct cel_node *tree, struct match_query **ret_query)
+{
+	struct match_code code = {0};
+	enum err err = match_code_make(&match->index, collection, &match->scratch, tree, &code);
+	if (err != OK) {
+		return err;
+	}
+	const struct query_key key = {collection, code.words, code.count};
+	struct match_query *query = map_find(&match->queries, &key);
 	if (query) {
+		match_code_release(&match->index, code.words, code.count);
 		query->holders++;
 		*ret_query = query;
 		return OK;
 	}
-	enum err err = make_query(match, key, &query);
+	err = make_query(match, collection, &code, &query);
 	if (err != OK) {
 		return err;
 	}
-	err = map_insert(&match->queries, query->hash, query);
+	err = map_insert(&match->queries, query);
 	if (err != OK) {
-		undo_query(match, query);
+		free_query(match, query);
 		return err;
 	}
 	*ret_query = query;
 	return OK;
+}
+
+static enum err get_by_tree(struct match *match, const struct model_subscription *subscription,
+	const struct cel_node *tree, struct match_query **ret_query)
+{
+	struct match_collection *collection = NULL;
+	enum err err = match_index_ensure(
+		&match->index, subscription->database, subscription->collection, &collection);
+	if (err != OK) {
+		return err;
+	}
+	collection->queries_count++; /* it stays while there is no query yet */
+	err = find_or_make(match, collection, tree, ret_query);
+	collection->queries_count--;
+	match_index_drop_if_empty(&match->index, collection);
+	return err;
+}
+
+static void refuse_residual(struct match *match, struct match_refusal *ret_refusal)
+{
+	ret_refusal->code = MODEL_REFUSED_LIMIT;
+	(void)snprintf(ret_refusal->text, sizeof(ret_refusal->text),
+		"too many subscriptions that no value leads to: residuals_max is %u",
+		match->residuals_max);
+	(void)snprintf(ret_refusal->hint, sizeof(ret_refusal->hint),
+		"add a comparison that an index can use, for example doc.kind == \"x\" && ...");
+	metrics_add(match->metrics, METRIC_residuals_refused, 1);
 }
 
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
@@ -181,9 +204,10 @@ enum err match_query_get(struct match *match, const struct model_subscription *s
 	enum err err = match_compile(
 		&match->scratch, &match->compiler, subscription, ret_refusal, &compiled);
 	if (err == OK) {
-		const struct query_key key = {
-			subscription->database, subscription->collection, compiled.tree};
-		err = find_or_make(match, &key, &query);
+		err = get_by_tree(match, subscription, compiled.tree, &query);
+		if (err == ERR_LIMIT) {
+			refuse_residual(match, ret_refusal);
+		}
 	}
 	if (compiled.expression) {
 		cel_release(compiled.expression);
@@ -200,14 +224,72 @@ void match_query_put(struct match *match, struct match_query *query)
 {
 	check(query->holders > 0);
 	if (--query->holders == 0) {
-		check(map_remove(&match->queries, query->hash, query));
-		undo_query(match, query);
+		check(map_remove(&match->queries, query));
+		free_query(match, query);
 	}
+}
+
+bool match_query_is_residual(const struct match_query *query)
+{
+	return query->is_residual;
 }
 
 void **match_query_slot(struct match_query *query)
 {
 	return &query->slot;
+}
+
+/* ---- the engine ---- */
+
+enum err match_new(const struct match_limits *limits, uint64_t seed, struct interest *interest,
+	struct metrics *metrics, struct match **ret_match)
+{
+	struct match *match = mem_calloc(1, sizeof(*match));
+	if (!match) {
+		return ERR_MEMORY;
+	}
+	enum err err = cel_regexes_new(limits->regex_bytes, &match->compiler.regexes);
+	if (err == OK) {
+		err = match_lookup_new(&match->index, &match->lookup);
+	}
+	if (err != OK) {
+		cel_regexes_free(match->compiler.regexes);
+		mem_free(match);
+		return err;
+	}
+	match->interest = interest;
+	match->metrics = metrics;
+	match->compiler.limits = limits_of(limits);
+	match->compiler.metrics = metrics;
+	match->failures_max = limits->failures;
+	match->residuals_max = limits->residuals;
+	match_index_init(&match->index, seed);
+	map_init(&match->queries, &query_type, seed);
+	*ret_match = match;
+	return OK;
+}
+
+void match_free(struct match *match)
+{
+	if (!match) {
+		return;
+	}
+	size_t cursor = 0;
+	for (;;) {
+		struct match_query *query = map_next(&match->queries, &cursor);
+		if (!query) {
+			break;
+		}
+		free_query(match, query);
+	}
+	map_fini(&match->queries);
+	match_index_fini(&match->index);
+	match_lookup_free(match->lookup);
+	cel_regexes_free(match->compiler.regexes);
+	arena_fini(&match->scratch);
+	arena_fini(&match->memory);
+	mem_free(match->hits);
+	mem_free(match);
 }
 
 bool match_wants(const struct match *match, struct bytes database, struct bytes collection)
@@ -223,11 +305,13 @@ bool match_identify(const struct match *match, const struct event *event,
 	if (!event->id_is_unknown || !event->has_identity) {
 		return false;
 	}
-	const struct match_query *query = match_index_identify(&match->index, event, ret_id);
-	if (query) {
-		*ret_collection = match_collection_name(query->collection);
+	const struct match_predicate *predicate = match_predicate_identify(&match->index, event);
+	if (!predicate || match_scope_is_empty(&predicate->scope)) {
+		return false;
 	}
-	return query != NULL;
+	*ret_collection = predicate->of.path->collection->name;
+	*ret_id = value_text(match_predicate_constant(predicate));
+	return true;
 }
 
 static bool event_id_is(const void *ctx, struct bytes id)
@@ -253,13 +337,16 @@ static struct cel_input input_of(const struct event *event)
 
 struct search {
 	struct match *match;
-	struct cel_input input;
-	struct cel_value slots[MATCH_SLOTS];
-	struct cel_run run;
+	struct match_evaluation evaluation;
 	uint32_t event;
 	size_t hits_count;
 	int64_t candidates, errors;
 };
+
+static bool is_whole(const struct match_query *query)
+{
+	return query->collection->whole == query;
+}
 
 static enum err add_hit(struct search *search, struct match_query *query)
 {
@@ -277,15 +364,24 @@ static enum err add_hit(struct search *search, struct match_query *query)
 	return OK;
 }
 
-static void begin_run(struct match *match, struct search *search, const struct event *event)
+/* Values and outcomes of events before this one are forgotten. */
+static void begin_event(struct search *search, const struct event *event, uint32_t number)
 {
-	search->input = input_of(event);
-	match_slots_fill(event, &search->input, search->slots);
-	search->run = (struct cel_run){.arena = &match->memory,
-		.slots = search->slots,
-		.steps = match->compiler.limits.steps,
-		.memory_bytes = match->compiler.limits.memory_bytes};
-	search->input.run = &search->run;
+	struct match *match = search->match;
+	struct match_evaluation *evaluation = &search->evaluation;
+	search->event = number;
+	evaluation->stamp = ++match->stamp;
+	evaluation->event = event;
+	evaluation->input = input_of(event);
+	evaluation->has_run = false;
+}
+
+static struct search search_of(struct match *match)
+{
+	return (struct search){.match = match,
+		.evaluation = {.limits = &match->compiler.limits,
+			.memory = &match->memory,
+			.node = {.depth = 1}}};
 }
 
 static void count_failure(struct metrics *metrics, enum cel_failure failure)
@@ -332,7 +428,7 @@ static void judge(struct search *search, struct match_query *query, enum cel_out
 		query->failures = 0;
 		return;
 	}
-	enum cel_failure failure = search->run.failure;
+	enum cel_failure failure = search->evaluation.failure;
 	count_failure(match->metrics, failure);
 	query->failures += query->failures < UINT32_MAX;
 	bool is_stopped = failure == CEL_FAILED_BUDGET || failure == CEL_FAILED_MEMORY;
@@ -348,40 +444,26 @@ static void judge(struct search *search, struct match_query *query, enum cel_out
 static enum err try_candidate(void *ctx, struct match_query *query)
 {
 	struct search *search = ctx;
-	enum cel_outcome outcome = cel_evaluate(query->tree, &search->input);
+	enum cel_outcome outcome = match_evaluate(&search->evaluation, query->code);
 	if (query->has_expression) {
 		judge(search, query, outcome);
-		arena_reset(&search->match->memory);
 	}
-	search->candidates += query->tree->kind != CEL_TRUE;
+	search->candidates += !is_whole(query);
 	search->errors += outcome == CEL_IS_ERROR;
 	return outcome == CEL_IS_TRUE ? add_hit(search, query) : OK;
-}
-
-static enum err match_event(struct search *search, const struct event *event)
-{
-	const struct match_index *index = &search->match->index;
-	const struct match_collection *collection =
-		match_index_collection(index, event->change.database, event->collection);
-	if (!collection || event->operation == MODEL_NO_OPERATION) {
-		return OK;
-	}
-	check(event->is_read);
-	begin_run(search->match, search, event);
-	const struct match_look look = {event, &search->input};
-	return match_index_visit(index, collection, &look, try_candidate, search);
 }
 
 enum err match_events(struct match *match, struct event *const *events, size_t count,
 	const struct match_hit **ret_hits, size_t *ret_hits_count)
 {
-	check(count <= MATCH_BATCH_MAX);
-	struct search search = {.match = match};
-	enum err err = OK;
+	struct search search = search_of(match);
 	match->troubles_count = 0;
+	enum err err = match_lookup_prepare(match->lookup, events, count);
 	for (size_t i = 0; err == OK && i < count; i++) {
-		search.event = (uint32_t)i;
-		err = match_event(&search, events[i]);
+		begin_event(&search, events[i], (uint32_t)i);
+		if (match_lookup_activate(match->lookup, i, match->stamp)) {
+			err = match_lookup_visit(match->lookup, i, try_candidate, &search);
+		}
 	}
 	metrics_add(match->metrics, METRIC_match_candidates, search.candidates);
 	metrics_add(match->metrics, METRIC_match_errors, search.errors);
@@ -398,26 +480,46 @@ const struct match_trouble *match_troubles(const struct match *match, size_t *re
 	return match->troubles;
 }
 
+static void read_roots(const struct match_evaluation *evaluation,
+	const struct match_collection *collection, const struct value *id)
+{
+	struct match_path *document = collection->document;
+	if (document && evaluation->event->document) {
+		document->value = evaluation->event->document;
+		document->stamp = evaluation->stamp;
+	}
+	if (collection->id && !evaluation->input.id_is_unknown) {
+		collection->id->value = id;
+		collection->id->stamp = evaluation->stamp;
+	}
+}
+
 bool match_query_holds(
 	struct match *match, const struct match_query *query, const struct event *event)
 {
 	const struct match_collection *collection = query->collection;
 	if (event->operation == MODEL_NO_OPERATION ||
-		!bytes_equal(event->change.database, match_collection_database(collection)) ||
-		!bytes_equal(event->collection, match_collection_name(collection))) {
+		!bytes_equal(event->change.database, collection->database) ||
+		!bytes_equal(event->collection, collection->name)) {
 		return false;
 	}
 	check(event->is_read);
 	if (event->is_purge && !query->is_by_id) {
 		return false;
 	}
-	bool needs_document = query->tree->kind != CEL_TRUE && !query->is_by_id;
+	bool needs_document = !is_whole(query) && !query->is_by_id;
 	if (needs_document && !event->document) {
 		return false;
 	}
-	struct search search = {.match = match};
-	begin_run(match, &search, event);
-	bool holds = cel_evaluate(query->tree, &search.input) == CEL_IS_TRUE;
-	arena_reset(&match->memory);
-	return holds;
+	struct search search = search_of(match);
+	struct value id = value_string(event->document_id);
+	begin_event(&search, event, 0);
+	read_roots(&search.evaluation, collection, &id);
+	for (uint32_t i = 0; i < query->code_count; i++) {
+		match_word word = query->code[i];
+		if (!match_word_is_join(word) && match_word_predicate(word)->kind != CEL_PROGRAM) {
+			match_path_read(match_word_predicate(word)->of.path, match->stamp);
+		}
+	}
+	return match_evaluate(&search.evaluation, query->code) == CEL_IS_TRUE;
 }

@@ -19,7 +19,8 @@ struct match_query;
 /* What bounds expressions; see options.def. */
 struct match_limits {
 	uint32_t source_bytes, depth, nodes, macros, literal, regex_bytes, memory_bytes;
-	uint32_t failures; /* in a row, after which there is a trouble */
+	uint32_t failures;  /* in a row, after which there is a trouble */
+	uint32_t residuals; /* distinct queries */
 	uint64_t cost, steps;
 };
 
@@ -42,12 +43,18 @@ struct match_refusal {
 
 /*
  * The query of a subscription's (database, collection, filters and expression): found, or made.
- * Each get is one holder and wants one put; the last put removes the query. ERR_INVALID fills the
- * refusal.
+ * Each get is one holder and wants one put; the last put removes the query. ERR_INVALID and
+ * ERR_LIMIT fill the refusal.
  */
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct match_refusal *ret_refusal, struct match_query **ret_query) MUST_CHECK;
 void match_query_put(struct match *match, struct match_query *query);
+
+/*
+ * Whether it is a residual: no value of a document leads to it, so it is evaluated for every change
+ * of its collection, or for each that has a field.
+ */
+bool match_query_is_residual(const struct match_query *query);
 
 /* A pointer that the user keeps with the query; NULL at first. */
 void **match_query_slot(struct match_query *query);

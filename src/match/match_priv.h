@@ -1,88 +1,211 @@
 /*
- * What the files of match share: the query, the compiler of filters and the index. The index finds,
- * for a document, queries that may hold; whether they do is for its caller to see.
+ * What the files of match share, from what is smallest:
+ *   path       a field that some query reads, a node of its collection's tree of names
+ *   predicate  one comparison of a path with a constant, or one program; stored once
+ *   code       a query's tree over predicates
+ *   access     where a query is filed: under predicates of which one holds if the query holds
+ *   look-up    a batch of documents -> predicates that hold -> queries filed there -> verified
  */
 #ifndef MATCH_PRIV_H
 #define MATCH_PRIV_H
 
-#include "condition.h"
-#include "match.h"
+#include "compile_priv.h"
+#include "evaluate_priv.h"
+#include "intervals.h"
 
-struct match_bucket;
 struct match_collection;
+struct match_facet;
+struct match_index;
+struct match_path;
+struct match_predicate;
 
-/* Queries that the index keeps together, in no order. */
-struct match_list {
-	struct match_query *first;
-	size_t count;
+/* ---- scopes: where queries stand (scopes.c) ---- */
+
+/* One of a query's places: `access` is its number among the query's accesses. */
+struct match_entry {
+	struct match_query *query;
+	uint32_t access;
+};
+
+/*
+ * Queries that may hold where something else is known to hold: in no order, and by the ranges of a
+ * path. One query alone stands in the scope itself. Zeroed is empty.
+ */
+struct match_scope {
+	union {
+		struct match_query *query;   /* count is 1 */
+		struct match_entry *entries; /* count is more */
+	} as;
+	uint32_t count;
+	uint32_t extra; /* count is 1: the access; more: the capacity */
+	struct match_facet *facets;
+};
+
+/* What a range's constants are of. */
+enum match_order { MATCH_NUMBERS, MATCH_TEXTS, MATCH_BOOLS };
+
+/* The queries of one scope by their ranges of one path. */
+struct match_facet {
+	struct match_facet *next;
+	struct match_predicate *key; /* whose scope it is; NULL: the collection's */
+	struct match_path *path;
+	enum match_order order;
+	struct match_intervals intervals; /* of match_query */
+};
+
+/* ---- paths (paths.c) ---- */
+
+#define MATCH_PREFIX_MAX 64 /* bytes: a longer prefix is looked up by its beginning */
+
+struct match_path {
+	struct match_collection *collection;
+	struct match_path *parent; /* NULL: the document itself, or its id */
+	struct match_path *first_child, *next, *previous;
+	uint32_t children_count;
+	uint32_t holders; /* predicates, facets and children */
+	struct bytes name;
+
+	/* What is to be looked up where a document has it: predicates with a scope in use. */
+	uint32_t equals, elements;
+	uint64_t prefix_lengths;        /* bit n: prefixes of n + 1 bytes */
+	uint32_t *prefixes;             /* how many, by length; NULL: none yet */
+	struct match_predicate *exists; /* in use or not; NULL: there is none */
+
+	uint64_t walk; /* the walk that found it last, and where it stands among what that found */
+	uint32_t found;
+	uint64_t stamp; /* of the event at hand, which has the value */
+	const struct value *value;
+
+	char memory[];
+};
+
+enum err match_path_get(struct match_index *index, struct match_collection *collection,
+	const struct cel_field *field, struct match_path **ret_path) MUST_CHECK;
+void match_path_hold(struct match_path *path);
+void match_path_put(struct match_index *index, struct match_path *path);
+/* NULL: nobody reads it. */
+struct match_path *match_path_child(
+	const struct match_index *index, const struct match_path *parent, struct bytes name);
+
+/* Finds the value of just this path, below its root's: what the walk of a document does for all. */
+void match_path_read(struct match_path *path, uint64_t stamp);
+
+/* ---- predicates (predicates.c) ---- */
+
+struct match_predicate {
+	uint64_t memo; /* stamp of the event << 8 | failure << 2 | outcome */
+	union {
+		struct match_path *path;
+		struct cel_program *program; /* kind is CEL_PROGRAM */
+	} of;
+	struct match_scope scope;
+	uint32_t holders; /* words of codes, and accesses */
+	uint32_t size;    /* cells of the constant, or bytes of a program's text */
+	uint8_t kind;     /* enum cel_kind */
+	bool is_point;    /* can be found by a document's value */
+	bool is_sorted;   /* as a condition's */
+	bool has_identity;
+	_Alignas(16) char memory[]; /* the cells and their texts, or the text; the identity */
+};
+
+struct match_predicate_key {
+	enum cel_kind kind;
+	bool is_sorted;
+	bool is_point;
+	struct match_path *path;
+	const struct value *constant; /* NULL: EXISTS, programs */
+	struct cel_program *program;
+	struct bytes text; /* the program's */
+};
+
+/* The key of a comparison; sets is_point. */
+struct match_predicate_key match_predicate_key_of(
+	enum cel_kind kind, struct match_path *path, const struct value *constant);
+struct match_predicate *match_predicate_find(
+	const struct match_index *index, const struct match_predicate_key *key);
+/* With one more holder. */
+enum err match_predicate_get(struct match_index *index, const struct match_predicate_key *key,
+	struct match_predicate **ret_predicate) MUST_CHECK;
+void match_predicate_hold(struct match_predicate *predicate);
+void match_predicate_put(struct match_index *index, struct match_predicate *predicate);
+const struct value *match_predicate_constant(const struct match_predicate *predicate);
+/* The predicate `_id == c` of just this document, by its identity; NULL: there is none in use. */
+struct match_predicate *match_predicate_identify(
+	const struct match_index *index, const struct event *event);
+/* Its scope has become used, or empty (never fails): the path must know what to look up. */
+enum err match_predicate_use(struct match_predicate *predicate, bool is_used) MUST_CHECK;
+
+/* ---- codes (code.c) ---- */
+
+struct match_code {
+	const match_word *words;
+	uint32_t count;
+};
+/* A canonical tree as words, in `arena`; holds its predicates. */
+enum err match_code_make(struct match_index *index, struct match_collection *collection,
+	struct arena *arena, const struct cel_node *tree, struct match_code *ret_code) MUST_CHECK;
+void match_code_release(struct match_index *index, const match_word *words, uint32_t count);
+/* Whether a top-level conjunct asks for document ids by `==` or `in`. */
+bool match_code_is_by_id(const struct match_collection *collection, const match_word *words);
+
+/* ---- queries ---- */
+
+/* One place of a query. */
+struct match_access {
+	void *home; /* match_predicate, or match_facet where it is ranged; NULL: its collection */
+	uint32_t place; /* in the list, or of the query's bounds */
+	bool is_ranged;
+};
+
+struct match_bounds {
+	uint64_t low, high; /* as match_intervals has them */
 };
 
 struct match_query {
-	uint64_t hash; /* of collection and tree */
-	size_t holders;
-	void *slot;                  /* the user's */
-	const struct cel_node *tree; /* canonical, in `memory` */
-
-	/* The index's. */
+	void *slot; /* the user's */
 	struct match_collection *collection;
-	struct match_bucket *bucket; /* where an equality files it; else NULL */
-	struct match_list *list;     /* where it stands; NULL: it is its whole collection's */
-	struct match_query *next, *previous;
-	bool has_expression;
-	bool was_stopped;  /* its subscribers know; those that come later do not */
-	bool has_failed;   /* often in a row, and its subscribers know */
+	uint32_t holders;
 	uint32_t failures; /* in a row */
-	bool is_by_id;     /* its top-level AND has `_id == c` or `_id in [c...]` */
-
-	_Alignas(max_align_t) char memory[];
+	uint32_t code_count;
+	uint32_t accesses_count;
+	union {
+		struct match_access one; /* alone, and not ranged */
+		struct match_access *many;
+	} as;
+	uint64_t seen; /* stamp of the last event that tried it */
+	bool has_expression;
+	bool was_stopped; /* its subscribers know; those that come later do not */
+	bool has_failed;  /* often in a row, and its subscribers know */
+	bool is_residual; /* as match_query_is_residual has it */
+	bool is_by_id;    /* its top-level AND has `_id == c` or `_id in [c...]` */
+	bool has_many;
+	match_word code[];
 };
 
-/* ---- filters.c, expression.c ---- */
+struct match_access *match_query_accesses(struct match_query *query);
 
-struct match_compiler {
-	struct cel_limits limits;
-	struct cel_regexes *regexes;
-	struct metrics *metrics; /* may be NULL */
+/* ---- the index (index.c, access.c) ---- */
+
+struct match_collection {
+	struct bytes database, name; /* in `memory` */
+	size_t queries_count;
+	struct match_query *whole; /* without any condition; NULL if nobody asks */
+	struct match_path *document;
+	struct match_path *id; /* NULL: nobody asks */
+	struct match_scope residuals;
+	char memory[];
 };
-
-struct match_compiled {
-	const struct cel_node *tree;       /* canonical; its programs are those of `expression` */
-	const struct cel_node *expression; /* to be released; NULL: there is none */
-};
-
-/* A subscription's filters and expression as one tree, in `arena`. As match_query_get. */
-enum err match_compile(struct arena *arena, const struct match_compiler *compiler,
-	const struct model_subscription *subscription, struct match_refusal *ret_refusal,
-	struct match_compiled *ret_compiled) MUST_CHECK;
-
-/* The tree of an expression, to be released. */
-enum err match_compile_expression(struct arena *arena, const struct match_compiler *compiler,
-	struct bytes source, struct match_refusal *ret_refusal,
-	const struct cel_node **ret_tree) MUST_CHECK;
-
-enum match_slot {
-	MATCH_SLOT_DOCUMENT,
-	MATCH_SLOT_ID,
-	MATCH_SLOT_EVENT_ID,
-	MATCH_SLOT_OPERATION,
-	MATCH_SLOT_TIMESTAMP,
-	MATCH_SLOT_COLLECTION,
-	MATCH_SLOT_DATABASE,
-	MATCH_SLOTS,
-};
-
-/* What the names of an expression are for this event; borrows from it. */
-void match_slots_fill(const struct event *event, const struct cel_input *input,
-	struct cel_value slots[MATCH_SLOTS]);
-
-/* ---- index.c ---- */
 
 struct match_index {
-	uint64_t seed;
 	struct map collections; /* of match_collection */
-	struct map buckets;     /* of match_bucket, of all collections */
-	struct map identities;  /* of match_bucket, those of document ids */
+	struct map paths;       /* of match_path, by parent and name */
+	struct map predicates;  /* of match_predicate */
+	struct map identities;  /* of match_predicate, those of one document id */
+	size_t residuals_count;
+	struct arena scratch;   /* of one filing */
 };
+
+extern const struct map_type match_path_type, match_predicate_type, match_identity_type;
 
 void match_index_init(struct match_index *index, uint64_t seed);
 void match_index_fini(struct match_index *index); /* empty */
@@ -90,32 +213,77 @@ void match_index_fini(struct match_index *index); /* empty */
 /* NULL: no query is about it. */
 struct match_collection *match_index_collection(
 	const struct match_index *index, struct bytes database, struct bytes collection);
-struct bytes match_collection_database(const struct match_collection *collection);
-struct bytes match_collection_name(const struct match_collection *collection);
+enum err match_index_ensure(struct match_index *index, struct bytes database,
+	struct bytes collection, struct match_collection **ret_collection) MUST_CHECK;
+/* Frees a collection without queries. */
+void match_index_drop_if_empty(struct match_index *index, struct match_collection *collection);
 
-/* Files a query by its tree; ERR_MEMORY leaves no trace. */
-enum err match_index_file(struct match_index *index, struct bytes database, struct bytes collection,
-	struct match_query *query) MUST_CHECK;
+/* Files a query by its code; ERR_MEMORY leaves no trace. */
+enum err match_index_file(struct match_index *index, struct match_query *query) MUST_CHECK;
 void match_index_unfile(struct match_index *index, struct match_query *query);
 
-/* A document-id query for just this document, by its identity; NULL: there is none. */
-const struct match_query *match_index_identify(
-	const struct match_index *index, const struct event *event, struct bytes *ret_id);
-
-/* Whose queries may hold for an event; `event` is what the input was made of. */
-struct match_look {
-	const struct event *event;
-	const struct cel_input *input;
+/* An access to be: a key or the collection (NULL), and bounds where a range narrows it. */
+struct match_choice {
+	struct match_predicate_key key;
+	bool is_keyed;
+	struct match_path *range; /* NULL: none */
+	enum match_order order;
+	struct match_bounds bounds;
 };
+struct match_choices {
+	struct match_choice *items;
+	size_t count, capacity;
+};
+/*
+ * The cheapest access set of a code, in `arena`. A code that cannot be indexed has one choice, the
+ * collection; one that never holds has none.
+ */
+enum err match_access_choose(struct arena *arena, const struct match_index *index,
+	const struct match_query *query, struct match_choices *ret_choices) MUST_CHECK;
+
+/* ---- scopes.c ---- */
+
+/* The list's new place for the query's access. */
+enum err match_scope_add(struct match_scope *scope, struct match_query *query, uint32_t access,
+	uint32_t *ret_place) MUST_CHECK;
+void match_scope_remove(struct match_scope *scope, uint32_t place);
+static inline bool match_scope_is_empty(const struct match_scope *scope)
+{
+	return scope->count == 0 && !scope->facets;
+}
+struct match_facet *match_facet_find(
+	const struct match_scope *scope, const struct match_path *path, enum match_order order);
+enum err match_facet_get(struct match_scope *scope, struct match_predicate *key,
+	struct match_path *path, enum match_order order, struct match_facet **ret_facet) MUST_CHECK;
+void match_facet_drop_if_empty(
+	struct match_index *index, struct match_scope *scope, struct match_facet *facet);
+/* The point that a document's value is in a facet of this order; false: it is of another kind. */
+bool match_facet_point(enum match_order order, const struct value *value, uint64_t *ret_point);
+
+/* ---- lookup.c ---- */
+
+struct match_lookup;
+enum err match_lookup_new(struct match_index *index, struct match_lookup **ret_lookup) MUST_CHECK;
+void match_lookup_free(struct match_lookup *lookup);
 
 /*
- * Calls `visit` once for each query of the collection that may hold, those by document id first,
- * then the whole collection's, then the others; stops at the first error and returns it. Without a
- * document the others are passed over, of a purge all but those by document id.
+ * Walks the documents of a batch and finds the predicates that their values lead to, all events
+ * together so that they wait for memory together. Those without a collection have nothing.
+ */
+enum err match_lookup_prepare(
+	struct match_lookup *lookup, struct event *const *events, size_t count) MUST_CHECK;
+
+/* The event of this number: its values are in the paths from now on. NULL: nobody asks for it. */
+const struct match_collection *match_lookup_activate(
+	struct match_lookup *lookup, size_t number, uint64_t stamp);
+
+/*
+ * Calls `visit` once for each query that may hold for the event that was activated, those by
+ * document id first, then the whole collection's, then the others; stops at the first error and
+ * returns it. Without a document the others are passed over, of a purge all but those by id.
  */
 typedef enum err (*match_visit_fn)(void *ctx, struct match_query *query);
-enum err match_index_visit(const struct match_index *index,
-	const struct match_collection *collection, const struct match_look *look,
-	match_visit_fn visit, void *ctx) MUST_CHECK;
+enum err match_lookup_visit(
+	struct match_lookup *lookup, size_t number, match_visit_fn visit, void *ctx) MUST_CHECK;
 
 #endif

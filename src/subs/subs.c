@@ -1,7 +1,8 @@
 /*
  * Three structures meet here. A *subscription* is found by (stream, id) in one map. A *group* is
  * ids that one stream has behind one query, encoded one behind the other as they go out, so that
- * delivering them is a copy. A query's slot points to its list of groups.
+ * delivering them is a copy; an id alone is the group's run where it stands in its subscription.
+ * A query's slot points to its list of groups, and a stream has a list of its own.
  *
  * An id keeps its place in its run only until another one leaves, so removal looks for it there.
  * A run is therefore short: when RUN_BYTES is reached, the stream opens another group. The full one
@@ -18,33 +19,35 @@
 
 struct subs_group {
 	struct subs_group *next, *previous; /* of the same query */
+	struct subs_group *next_of_stream, *previous_of_stream;
 	struct subs_stream *stream;
 	struct match_query *query;
-	struct buffer run;
+	union {
+		const struct subscription *only; /* the only one yet */
+		char *ids;                       /* the group's own memory */
+	} run;
+	uint32_t size, capacity; /* of the run; capacity 0: it is in `only` */
 	uint32_t count;
 	bool is_open; /* takes new ids, and is in the map */
 };
 
 struct subscription {
-	struct subscription *next, *previous; /* of the same stream */
-	struct subs_stream *stream;
 	struct subs_group *group;
-	uint64_t hash;
-	size_t id_size;
-	char id[];
+	uint32_t id_size;
+	char encoded[]; /* as in a run */
 };
 
 struct subs_stream {
 	void *handle;    /* NULL: it has been freed, and waits to be swept */
 	uint64_t number; /* part of the keys, never used again */
-	struct subscription *first;
-	size_t count;
+	struct subs_group *groups;
+	size_t count;     /* of subscriptions */
+	size_t residuals; /* of open groups whose query is one */
 	struct subs_stream *next_freed;
 };
 
 struct subs {
 	struct subs_limits limits;
-	uint64_t seed;
 	struct match *match;
 	struct metrics *metrics;
 	struct map by_id;  /* struct subscription */
@@ -56,6 +59,77 @@ struct subs {
 	struct match_refusal refusal;
 };
 
+/* ---- keys ------------------------------------------------------------------------------------ */
+
+struct id_key {
+	const struct subs_stream *stream;
+	struct bytes id;
+};
+
+static struct bytes id_of(const struct subscription *subscription)
+{
+	const struct bytes size_only = {NULL, subscription->id_size};
+	size_t head = wire_id_size(size_only) - subscription->id_size;
+	return (struct bytes){subscription->encoded + head, subscription->id_size};
+}
+
+static uint64_t hash_id(const struct subs_stream *stream, struct bytes id, uint64_t seed)
+{
+	return bytes_hash(id, seed ^ (stream->number * 0x9E3779B97F4A7C15U));
+}
+
+static uint64_t hash_id_key(const void *key, uint64_t seed)
+{
+	const struct id_key *wanted = key;
+	return hash_id(wanted->stream, wanted->id, seed);
+}
+
+static uint64_t hash_subscription(const void *item, uint64_t seed)
+{
+	const struct subscription *subscription = item;
+	return hash_id(subscription->group->stream, id_of(subscription), seed);
+}
+
+static bool id_is(const void *item, const void *key)
+{
+	const struct subscription *subscription = item;
+	const struct id_key *wanted = key;
+	return subscription->group->stream == wanted->stream &&
+		bytes_equal(id_of(subscription), wanted->id);
+}
+
+static const struct map_type id_type = {hash_id_key, hash_subscription, id_is};
+
+struct group_key {
+	struct subs_stream *stream;
+	struct match_query *query;
+};
+
+static uint64_t hash_group_key(const void *key, uint64_t seed)
+{
+	const struct group_key *wanted = key;
+	const uint64_t words[2] = {wanted->stream->number, (uint64_t)(uintptr_t)wanted->query};
+	return bytes_hash((struct bytes){(const char *)words, sizeof(words)}, seed);
+}
+
+static uint64_t hash_group(const void *item, uint64_t seed)
+{
+	const struct subs_group *group = item;
+	const struct group_key key = {group->stream, group->query};
+	return hash_group_key(&key, seed);
+}
+
+static bool group_is(const void *item, const void *key)
+{
+	const struct subs_group *group = item;
+	const struct group_key *wanted = key;
+	return group->stream == wanted->stream && group->query == wanted->query;
+}
+
+static const struct map_type group_type = {hash_group_key, hash_group, group_is};
+
+/* ---- the manager and its streams ------------------------------------------------------------- */
+
 enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match *match,
 	struct metrics *metrics, struct subs **ret_subs)
 {
@@ -64,7 +138,8 @@ enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match 
 		return ERR_MEMORY;
 	}
 	subs->limits = *limits;
-	subs->seed = seed;
+	map_init(&subs->by_id, &id_type, seed);
+	map_init(&subs->groups, &group_type, seed);
 	subs->match = match;
 	subs->metrics = metrics;
 	*ret_subs = subs;
@@ -101,76 +176,76 @@ size_t subs_stream_count(const struct subs_stream *stream)
 	return stream->count;
 }
 
-/* ---- keys ------------------------------------------------------------------------------------ */
-
-struct id_key {
-	const struct subs_stream *stream;
-	struct bytes id;
-};
-
-static uint64_t id_hash(const struct subs *subs, const struct id_key *key)
-{
-	return bytes_hash(key->id, subs->seed ^ (key->stream->number * 0x9E3779B97F4A7C15U));
-}
-
-static bool id_is(const void *item, const void *key)
-{
-	const struct subscription *subscription = item;
-	const struct id_key *wanted = key;
-	return subscription->stream == wanted->stream &&
-		bytes_equal((struct bytes){subscription->id, subscription->id_size}, wanted->id);
-}
-
-struct group_key {
-	struct subs_stream *stream;
-	struct match_query *query;
-};
-
-static uint64_t group_hash(const struct subs *subs, const struct group_key *key)
-{
-	const uint64_t words[2] = {key->stream->number, (uint64_t)(uintptr_t)key->query};
-	return bytes_hash((struct bytes){(const char *)words, sizeof(words)}, subs->seed);
-}
-
-static bool group_is(const void *item, const void *key)
-{
-	const struct subs_group *group = item;
-	const struct group_key *wanted = key;
-	return group->stream == wanted->stream && group->query == wanted->query;
-}
-
 /* ---- groups ---------------------------------------------------------------------------------- */
 
 static bool group_has_room(const struct subs_group *group, struct bytes id)
 {
-	return group->count == 0 || group->run.size + wire_id_size(id) <= RUN_BYTES;
+	return group->count == 0 || group->size + wire_id_size(id) <= RUN_BYTES;
 }
 
-/* An open group, in the place of `full` (may be NULL) if there was one. */
-static enum err group_new(struct subs *subs, const struct group_key *key, uint64_t hash,
-	struct subs_group *full, struct subs_group **ret_group)
+static void group_link(struct subs_group *group)
 {
-	struct subs_group *group = mem_calloc(1, sizeof(*group));
-	if (!group) {
-		return ERR_MEMORY;
-	}
-	if (map_insert(&subs->groups, hash, group) != OK) {
-		mem_free(group);
-		return ERR_MEMORY;
-	}
-	if (full) {
-		check(map_remove(&subs->groups, hash, full));
-		full->is_open = false;
-	}
-	group->stream = key->stream;
-	group->query = key->query;
-	group->is_open = true;
 	void **first = match_query_slot(group->query);
 	group->next = *first;
 	if (group->next) {
 		group->next->previous = group;
 	}
 	*first = group;
+	struct subs_stream *stream = group->stream;
+	group->next_of_stream = stream->groups;
+	if (group->next_of_stream) {
+		group->next_of_stream->previous_of_stream = group;
+	}
+	stream->groups = group;
+}
+
+static void group_unlink(struct subs_group *group)
+{
+	if (group->previous) {
+		group->previous->next = group->next;
+	} else {
+		*match_query_slot(group->query) = group->next;
+	}
+	if (group->next) {
+		group->next->previous = group->previous;
+	}
+	if (group->previous_of_stream) {
+		group->previous_of_stream->next_of_stream = group->next_of_stream;
+	} else {
+		group->stream->groups = group->next_of_stream;
+	}
+	if (group->next_of_stream) {
+		group->next_of_stream->previous_of_stream = group->previous_of_stream;
+	}
+}
+
+static void group_close(struct subs *subs, struct subs_group *group)
+{
+	check(map_remove(&subs->groups, group));
+	group->is_open = false;
+	group->stream->residuals -= match_query_is_residual(group->query);
+}
+
+/* An open group, in the place of `full` (may be NULL) if there was one. */
+static enum err group_new(struct subs *subs, const struct group_key *key, struct subs_group *full,
+	struct subs_group **ret_group)
+{
+	struct subs_group *group = mem_calloc(1, sizeof(*group));
+	if (!group) {
+		return ERR_MEMORY;
+	}
+	group->stream = key->stream;
+	group->query = key->query;
+	if (map_insert(&subs->groups, group) != OK) {
+		mem_free(group);
+		return ERR_MEMORY;
+	}
+	if (full) {
+		group_close(subs, full);
+	}
+	group->is_open = true;
+	group->stream->residuals += match_query_is_residual(group->query);
+	group_link(group);
 	*ret_group = group;
 	return OK;
 }
@@ -180,43 +255,68 @@ static enum err group_get(struct subs *subs, struct subs_stream *stream, struct 
 	struct bytes id, struct subs_group **ret_group)
 {
 	const struct group_key key = {stream, query};
-	uint64_t hash = group_hash(subs, &key);
-	struct subs_group *group = map_find(&subs->groups, hash, &key, group_is);
+	struct subs_group *group = map_find(&subs->groups, &key);
 	if (group && group_has_room(group, id)) {
 		*ret_group = group;
 		return OK;
 	}
-	return group_new(subs, &key, hash, group, ret_group);
+	return group_new(subs, &key, group, ret_group);
 }
 
-static void group_free_if_empty(struct subs *subs, struct subs_group *group)
+static void group_free(struct subs *subs, struct subs_group *group)
 {
-	if (group->count > 0) {
-		return;
-	}
 	if (group->is_open) {
-		const struct group_key key = {group->stream, group->query};
-		check(map_remove(&subs->groups, group_hash(subs, &key), group));
+		group_close(subs, group);
 	}
-	if (group->previous) {
-		group->previous->next = group->next;
-	} else {
-		*match_query_slot(group->query) = group->next;
+	group_unlink(group);
+	if (group->capacity > 0) {
+		mem_free(group->run.ids);
 	}
-	if (group->next) {
-		group->next->previous = group->previous;
-	}
-	buffer_fini(&group->run);
 	mem_free(group);
 }
 
-static enum err group_add_id(struct subs_group *group, struct bytes id)
+static struct bytes group_run(const struct subs_group *group)
 {
-	enum err err = buffer_reserve(&group->run, wire_id_size(id));
-	if (err != OK) {
-		return err;
+	const char *ids = group->capacity > 0 ? group->run.ids : group->run.only->encoded;
+	return (struct bytes){ids, group->size};
+}
+
+/* Memory of its own for a run of so many bytes. */
+static enum err group_reserve(struct subs_group *group, size_t size)
+{
+	if (size <= group->capacity) {
+		return OK;
 	}
-	group->run.size += wire_id_write(id, group->run.data + group->run.size);
+	size_t capacity = group->capacity > 0 ? group->capacity : 64;
+	while (capacity < size) {
+		capacity *= 2;
+	}
+	char *old = group->capacity > 0 ? group->run.ids : NULL;
+	char *ids = old ? mem_realloc(old, capacity) : mem_alloc(capacity);
+	if (!ids) {
+		return ERR_MEMORY;
+	}
+	if (!old && group->size > 0) {
+		memcpy(ids, group->run.only->encoded, group->size);
+	}
+	group->run.ids = ids;
+	group->capacity = (uint32_t)capacity;
+	return OK;
+}
+
+static enum err group_add(struct subs_group *group, const struct subscription *subscription)
+{
+	size_t size = wire_id_size(id_of(subscription));
+	if (group->count == 0 && group->capacity == 0) {
+		group->run.only = subscription;
+	} else {
+		enum err err = group_reserve(group, group->size + size);
+		if (err != OK) {
+			return err;
+		}
+		memcpy(group->run.ids + group->size, subscription->encoded, size);
+	}
+	group->size += (uint32_t)size;
 	group->count++;
 	return OK;
 }
@@ -225,26 +325,29 @@ static enum err group_add_id(struct subs_group *group, struct bytes id)
  */
 static void group_shrink(struct subs_group *group)
 {
-	struct buffer *run = &group->run;
-	if (run->size > 0 && run->size <= run->capacity / 4) {
-		char *data = mem_realloc(run->data, run->capacity / 2);
-		if (data) {
-			run->data = data;
-			run->capacity /= 2;
+	if (group->size > 0 && group->size <= group->capacity / 4) {
+		char *ids = mem_realloc(group->run.ids, group->capacity / 2);
+		if (ids) {
+			group->run.ids = ids;
+			group->capacity /= 2;
 		}
 	}
 }
 
-static void group_remove_id(struct subs_group *group, struct bytes id)
+static void group_remove(struct subs_group *group, struct bytes id)
 {
-	struct bytes rest = buffer_bytes(&group->run);
+	group->count--;
+	if (group->capacity == 0) {
+		group->size = 0;
+		return;
+	}
+	struct bytes rest = group_run(group);
 	struct bytes found;
 	const char *start = rest.data;
 	while (wire_id_next(&rest, &found)) {
 		if (bytes_equal(found, id)) {
-			memmove(group->run.data + (start - group->run.data), rest.data, rest.size);
-			group->run.size -= (size_t)(rest.data - start);
-			group->count--;
+			memmove(group->run.ids + (start - group->run.ids), rest.data, rest.size);
+			group->size -= (uint32_t)(rest.data - start);
 			group_shrink(group);
 			return;
 		}
@@ -262,13 +365,31 @@ const struct subs_group *subs_next_run(
 	}
 	if (group) {
 		ret_run->handle = group->stream->handle;
-		ret_run->ids = buffer_bytes(&group->run);
+		ret_run->ids = group_run(group);
 		ret_run->count = group->count;
 	}
 	return group;
 }
 
 /* ---- subscriptions --------------------------------------------------------------------------- */
+
+static struct subscription *subscription_new(struct subs_group *group, struct bytes id)
+{
+	struct subscription *subscription = mem_alloc(sizeof(*subscription) + wire_id_size(id));
+	if (subscription) {
+		subscription->group = group;
+		subscription->id_size = (uint32_t)id.size;
+		(void)wire_id_write(id, subscription->encoded);
+	}
+	return subscription;
+}
+
+static void count(struct subs *subs, struct subs_stream *stream, size_t more, size_t fewer)
+{
+	stream->count += more - fewer;
+	subs->count += more - fewer;
+	metrics_add(subs->metrics, METRIC_subscriptions_active, (int64_t)more - (int64_t)fewer);
+}
 
 static enum err insert(
 	struct subs *subs, struct subs_stream *stream, struct bytes id, struct match_query *query)
@@ -278,62 +399,67 @@ static enum err insert(
 	if (err != OK) {
 		return err;
 	}
-	struct subscription *subscription = mem_alloc(sizeof(*subscription) + id.size);
-	err = subscription ? group_add_id(group, id) : ERR_MEMORY;
+	struct subscription *subscription = subscription_new(group, id);
+	err = subscription ? group_add(group, subscription) : ERR_MEMORY;
 	if (err != OK) {
 		goto failed;
 	}
-	const struct id_key key = {stream, id};
-	*subscription = (struct subscription){.next = stream->first,
-		.stream = stream,
-		.group = group,
-		.hash = id_hash(subs, &key),
-		.id_size = id.size};
-	memcpy(subscription->id, id.data, id.size);
-	err = map_insert(&subs->by_id, subscription->hash, subscription);
+	err = map_insert(&subs->by_id, subscription);
 	if (err != OK) {
-		group_remove_id(group, id);
+		group_remove(group, id);
 		goto failed;
 	}
-	if (stream->first) {
-		stream->first->previous = subscription;
-	}
-	stream->first = subscription;
-	stream->count++;
-	subs->count++;
-	metrics_add(subs->metrics, METRIC_subscriptions_active, 1);
+	count(subs, stream, 1, 0);
 	return OK;
 failed:
 	mem_free(subscription);
-	group_free_if_empty(subs, group);
+	if (group->count == 0) {
+		group_free(subs, group);
+	}
 	return err;
 }
 
 static void remove_subscription(struct subs *subs, struct subscription *subscription)
 {
-	struct subs_stream *stream = subscription->stream;
 	struct subs_group *group = subscription->group;
+	struct subs_stream *stream = group->stream;
 	struct match_query *query = group->query;
-	check(map_remove(&subs->by_id, subscription->hash, subscription));
-	if (stream->handle) {
-		group_remove_id(group, (struct bytes){subscription->id, subscription->id_size});
-	} else {
-		group->count--; /* nobody reads the run any more */
-	}
-	group_free_if_empty(subs, group);
-	match_query_put(subs->match, query);
-	if (subscription->previous) {
-		subscription->previous->next = subscription->next;
-	} else {
-		stream->first = subscription->next;
-	}
-	if (subscription->next) {
-		subscription->next->previous = subscription->previous;
-	}
-	stream->count--;
-	subs->count--;
-	metrics_add(subs->metrics, METRIC_subscriptions_active, -1);
+	check(map_remove(&subs->by_id, subscription));
+	group_remove(group, id_of(subscription));
 	mem_free(subscription);
+	if (group->count == 0) {
+		group_free(subs, group);
+	}
+	match_query_put(subs->match, query);
+	count(subs, stream, 0, 1);
+}
+
+/* At most `most` of a group whose stream has been freed; how many they were. */
+static size_t remove_some(struct subs *subs, struct subs_group *group, size_t most)
+{
+	struct subs_stream *stream = group->stream;
+	struct match_query *query = group->query;
+	size_t ids = group->count < most ? group->count : most;
+	struct bytes rest = group_run(group);
+	struct id_key key = {stream, {NULL, 0}};
+	for (size_t i = 0; i < ids; i++) {
+		check(wire_id_next(&rest, &key.id));
+		struct subscription *subscription = map_find(&subs->by_id, &key);
+		check(map_remove(&subs->by_id, subscription));
+		mem_free(subscription); /* an only one is the run itself, which ends with it */
+	}
+	group->count -= (uint32_t)ids;
+	if (group->count == 0) {
+		group_free(subs, group);
+	} else {
+		memmove(group->run.ids, rest.data, rest.size);
+		group->size = (uint32_t)rest.size;
+	}
+	for (size_t i = 0; i < ids; i++) {
+		match_query_put(subs->match, query);
+	}
+	count(subs, stream, 0, ids);
+	return ids;
 }
 
 static void refuse(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
@@ -356,7 +482,7 @@ static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct mode
 		refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
 		return true;
 	}
-	if (map_find(&subs->by_id, id_hash(subs, &key), &key, id_is)) {
+	if (map_find(&subs->by_id, &key)) {
 		refuse(subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
 		return true;
 	}
@@ -381,6 +507,26 @@ static bool refuse_by_limit(
 		refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
 	}
 	return limit != NULL;
+}
+
+/* A stream that has asked the same before may ask it again. */
+static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
+	struct match_query *query, struct model_answer *answer)
+{
+	const struct group_key key = {stream, query};
+	if (!match_query_is_residual(query) ||
+		stream->residuals < subs->limits.residuals_per_stream_max ||
+		map_find(&subs->groups, &key)) {
+		return false;
+	}
+	(void)snprintf(subs->text, sizeof(subs->text),
+		"too many subscriptions that no value leads to: stream_residuals_max is %zu",
+		subs->limits.residuals_per_stream_max);
+	answer->hint = bytes_of(
+		"add a comparison that an index can use, for example doc.kind == \"x\" && ...");
+	refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
+	metrics_add(subs->metrics, METRIC_residuals_refused, 1);
+	return true;
 }
 
 static void refuse_filters(struct subs *subs, struct model_answer *answer,
@@ -423,6 +569,15 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 		refuse_query(subs, ret_answer);
 		return;
 	}
+	if (err == ERR_LIMIT) {
+		ret_answer->hint = bytes_of(subs->refusal.hint);
+		refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, subs->refusal.text);
+		return;
+	}
+	if (err == OK && refuse_residual(subs, stream, query, ret_answer)) {
+		match_query_put(subs->match, query);
+		return;
+	}
 	if (err == OK) {
 		err = insert(subs, stream, subscription->id, query);
 		if (err != OK) {
@@ -439,8 +594,7 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id)
 {
 	const struct id_key key = {stream, id};
-	struct subscription *subscription =
-		map_find(&subs->by_id, id_hash(subs, &key), &key, id_is);
+	struct subscription *subscription = map_find(&subs->by_id, &key);
 	if (!subscription) {
 		return ERR_NOT_FOUND;
 	}
@@ -464,11 +618,11 @@ bool subs_sweep(struct subs *subs, size_t most)
 {
 	while (subs->freed) {
 		struct subs_stream *stream = subs->freed;
-		while (stream->first) {
-			if (most-- == 0) {
+		while (stream->groups) {
+			if (most == 0) {
 				return true;
 			}
-			remove_subscription(subs, stream->first);
+			most -= remove_some(subs, stream->groups, most);
 		}
 		subs->freed = stream->next_freed;
 		mem_free(stream);

@@ -20,6 +20,7 @@ struct subs_limits {
 	uint32_t id_bytes_max;
 	size_t per_stream_max;
 	size_t total_max;
+	size_t residuals_per_stream_max; /* distinct queries, see match_query_is_residual */
 };
 
 enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match *match,

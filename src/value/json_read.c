@@ -171,6 +171,9 @@ static void close_container(struct reader *reader)
 	struct value *container = &reader->tape->cells[place];
 	reader->open = container->as.span;
 	container->as.span = (uint32_t)(reader->tape->count - place);
+	if (container->kind == VALUE_OBJECT) {
+		value_seal(container);
+	}
 	reader->depth--;
 	reader->cursor.at++;
 }

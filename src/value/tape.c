@@ -65,6 +65,9 @@ void tape_close(struct tape *tape, size_t place, size_t items_or_members)
 	struct value *container = &tape->cells[place];
 	container->size = (uint32_t)items_or_members;
 	container->as.span = (uint32_t)(tape->count - place);
+	if (container->kind == VALUE_OBJECT) {
+		value_seal(container);
+	}
 }
 
 enum err tape_finish(const struct tape *tape, struct arena *arena, const struct value **ret_value)

@@ -93,24 +93,94 @@ static inline bool same_short(const char *a, const char *b, size_t size)
 	return words[0] == words[1];
 }
 
+/* ---- members ---- */
+
+#define SEALED_MEMBERS_MAX 128 /* more would take long to compare with each other */
+
+/* Names of one size seldom share it. */
+static inline uint16_t mark_of(const char *text, size_t size)
+{
+	if (size == 0) {
+		return 0;
+	}
+	unsigned first = (unsigned char)text[0];
+	unsigned middle = (unsigned char)text[size / 2];
+	unsigned last = (unsigned char)text[size - 1];
+	return (uint16_t)(first ^ middle << 4 ^ last << 8);
+}
+
 /*
- * The way to the next member is a jump that is foreseen rather than a sum that waits for the cell,
+ * The way to the next name is a jump that is foreseen rather than a sum that waits for the cell,
  * which is why it is not value_after.
  */
+static inline const struct value *next_name(const struct value *name)
+{
+	if (__builtin_expect(name[1].kind >= VALUE_LIST, 0)) {
+		return name + 1 + name[1].as.span;
+	}
+	return name + 2;
+}
+
+/* The first of the marked names from `at` on that is this one, or NULL. */
+static inline const struct value *find_marked(
+	const struct value *at, const struct value *end, struct bytes name)
+{
+	uint16_t mark = mark_of(name.data, name.size);
+	for (; at < end; at = next_name(at)) {
+		if (at->size == name.size && at->mark == mark &&
+			same_short(at->as.text, name.data, name.size)) {
+			return at;
+		}
+	}
+	return NULL;
+}
+
+/* Two names are compared only where they meet in a table of bits. */
+void value_seal(struct value *object)
+{
+	debug_check(object->kind == VALUE_OBJECT);
+	uint64_t seen[8] = {0};
+	if (object->size > SEALED_MEMBERS_MAX) {
+		return;
+	}
+	struct value *end = object + object->as.span;
+	struct value *name = object + 1;
+	while (name < end) {
+		name->mark = mark_of(name->as.text, name->size);
+		uint32_t hash = (name->mark + name->size) * 0x9E3779B1U;
+		uint64_t *word = &seen[hash >> 29];
+		uint64_t bit = (uint64_t)1 << (hash >> 23 & 63);
+		if ((*word & bit) && find_marked(object + 1, name, value_text(name))) {
+			return;
+		}
+		*word |= bit;
+		name += next_name(name) - name;
+	}
+	object->is_sealed = true;
+}
+
+/* The last of the names, whatever comes before it. Not inlined: the others would pay for it. */
+__attribute__((noinline)) static const struct value *search_to_end(
+	const struct value *object, struct bytes name)
+{
+	const struct value *end = object + object->as.span;
+	const struct value *last = NULL;
+	for (const struct value *at = object + 1; at < end; at = next_name(at)) {
+		if (at->size == name.size && same_short(at->as.text, name.data, name.size)) {
+			last = at + 1;
+		}
+	}
+	return last;
+}
+
 const struct value *value_member(const struct value *object, struct bytes name)
 {
 	debug_check(object->kind == VALUE_OBJECT);
-	const struct value *end = object + object->as.span;
-	const struct value *found = NULL;
-	for (const struct value *key = object + 1; key < end; key += 2) {
-		if (key->size == name.size && same_short(key->as.text, name.data, name.size)) {
-			found = key + 1;
-		}
-		if (__builtin_expect(key[1].kind >= VALUE_LIST, 0)) {
-			key += key[1].as.span - 1;
-		}
+	if (!object->is_sealed) {
+		return search_to_end(object, name);
 	}
-	return found;
+	const struct value *found = find_marked(object + 1, object + object->as.span, name);
+	return found ? found + 1 : NULL;
 }
 
 static double as_double(const struct value *number)
@@ -247,6 +317,9 @@ bool value_equal(const struct value *a, const struct value *b)
 	if (a->kind != b->kind) {
 		return numbers_are_equal(a, b);
 	}
+	if (a->kind == VALUE_STRING) { /* most are */
+		return texts_are_equal(a, b);
+	}
 	uint32_t names = 0;
 	switch ((enum value_kind)a->kind) {
 	case VALUE_NULL:
@@ -259,12 +332,11 @@ bool value_equal(const struct value *a, const struct value *b)
 		return a->as.unsigned_integer == b->as.unsigned_integer;
 	case VALUE_DOUBLE:
 		return a->as.real == b->as.real;
-	case VALUE_STRING:
-		return texts_are_equal(a, b);
 	case VALUE_LIST:
 		return lists_are_equal(a, b);
 	case VALUE_OBJECT:
 		return members_are_in(a, b, &names) && names == count_names(b);
+	case VALUE_STRING:
 	case VALUE_NONE:
 		break;
 	}

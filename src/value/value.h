@@ -28,9 +28,10 @@ enum value_kind {
  * container, itself included, so that the next sibling is found in one step.
  */
 struct value {
-	uint8_t kind; /* enum value_kind */
-	uint8_t reserved[3];
-	uint32_t size; /* STRING: bytes; LIST: items; OBJECT: members, duplicates included */
+	uint8_t kind;      /* enum value_kind */
+	uint8_t is_sealed; /* OBJECT: see value_seal */
+	uint16_t mark;     /* of a name in a sealed object */
+	uint32_t size;     /* STRING: bytes; LIST: items; OBJECT: members, duplicates included */
 	union {
 		bool boolean;
 		int64_t integer;
@@ -50,6 +51,13 @@ bool value_is_number(const struct value *value);
 
 /* The cell behind `value`: its next sibling, or one past the end of its container. */
 const struct value *value_after(const struct value *value);
+
+/*
+ * Of a finished OBJECT: marks its names, and notes that each stands there once, so that whoever
+ * looks for one need not look at the rest. One that repeats a name or is large stays as it is, and
+ * is searched to its end. The reader and tape_close do this; a copy of all cells keeps it.
+ */
+void value_seal(struct value *object);
 
 /* A member of an OBJECT by name, the last one where the name is repeated; NULL if there is none. */
 const struct value *value_member(const struct value *object, struct bytes name);

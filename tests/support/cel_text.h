@@ -2,7 +2,7 @@
  * Condition trees from a notation of their own, so that a test's table shows what it is about:
  *   (and (== room "a") (not (in n.x [1, 2])) (or) true)
  * A comparison is (operator field constant): the field split at every '.', `_id` the document id,
- * the constant JSON. A mistake in the notation fails the test.
+ * the constant JSON, of (has field) none. A mistake in the notation fails the test.
  */
 #ifndef TEST_CEL_TEXT_H
 #define TEST_CEL_TEXT_H
@@ -58,6 +58,7 @@ static inline enum cel_kind cel_text_kind(struct bytes word)
 		[CEL_AND] = "and",
 		[CEL_OR] = "or",
 		[CEL_NOT] = "not",
+		[CEL_SAME] = "same",
 		[CEL_EQUAL] = "==",
 		[CEL_NOT_EQUAL] = "!=",
 		[CEL_LESS] = "<",
@@ -66,8 +67,10 @@ static inline enum cel_kind cel_text_kind(struct bytes word)
 		[CEL_GREATER_OR_EQUAL] = ">=",
 		[CEL_IN] = "in",
 		[CEL_CONTAINS] = "contains",
+		[CEL_STARTS_WITH] = "startsWith",
+		[CEL_HAS] = "has",
 	};
-	for (int kind = CEL_AND; kind <= CEL_CONTAINS; kind++) {
+	for (int kind = CEL_AND; kind <= CEL_HAS; kind++) {
 		if (bytes_equal(word, bytes_of(words[kind]))) {
 			return (enum cel_kind)kind;
 		}
@@ -118,8 +121,9 @@ static inline const struct cel_node *cel_text_read(struct cel_reader *reader)
 	enum cel_kind kind = cel_text_kind(cel_text_word(reader));
 	if (kind >= CEL_EQUAL) {
 		struct cel_field field = cel_text_field(reader->arena, cel_text_word(reader));
-		const struct value *constant =
-			cel_text_value(reader->arena, cel_text_constant(reader));
+		const struct value *constant = kind == CEL_HAS
+			? NULL
+			: cel_text_value(reader->arena, cel_text_constant(reader));
 		struct err_info info;
 		if (cel_compare(reader->arena, kind, &field, constant, &info, &node) != OK) {
 			fail_msg("%s", info.text);

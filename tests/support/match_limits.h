@@ -13,6 +13,7 @@ static const struct match_limits test_match_limits = {
 	.regex_bytes = 262144,
 	.memory_bytes = 1 << 20,
 	.failures = 100,
+	.residuals = 100000,
 	.cost = 10000000,
 	.steps = 200000,
 };

@@ -290,6 +290,83 @@ static void test_field_values(void **state)
 	arena_fini(&arena);
 }
 
+static void test_starts_with(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{"(startsWith a \"ab\")", "{\"a\":\"abc\"}", 'T'},
+		{"(startsWith a \"ab\")", "{\"a\":\"ab\"}", 'T'},
+		{"(startsWith a \"ab\")", "{\"a\":\"a\"}", 'F'},
+		{"(startsWith a \"ab\")", "{\"a\":\"xab\"}", 'F'},
+		{"(startsWith a \"ab\")", "{\"a\":\"\"}", 'F'},
+		{"(startsWith a \"\")", "{\"a\":\"\"}", 'T'},
+		{"(startsWith a \"x\\u0000y\")", "{\"a\":\"x\\u0000z\"}", 'F'},
+		{"(startsWith _id \"u\")", "{}", 'T'},
+		{"(startsWith _id \"v\")", "{}", 'F'},
+		/* what is no string does not start with even nothing */
+		{"(startsWith a \"\")", "{\"a\":1}", 'E'},
+		{"(startsWith a \"\")", "{\"a\":null}", 'E'},
+		{"(startsWith a \"\")", "{\"a\":[\"x\"]}", 'E'},
+		{"(startsWith a \"\")", "{\"a\":{\"x\":1}}", 'E'},
+		{"(startsWith a \"\")", "{}", 'E'},
+		{"(startsWith a.b \"\")", "{\"a\":\"x\"}", 'E'},
+		{"(startsWith a \"x\")", NULL, 'E'},
+	};
+	assert_rows(rows, COUNT(rows));
+}
+
+static void test_has(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{"(has a)", "{\"a\":1}", 'T'},
+		{"(has a)", "{\"a\":null}", 'T'},
+		{"(has a)", "{\"b\":1}", 'F'},
+		{"(has a)", "{}", 'F'},
+		{"(has a.b)", "{\"a\":{\"b\":[]}}", 'T'},
+		{"(has a.b)", "{\"a\":{}}", 'F'},
+		{"(has .)", "{\"\":{\"\":0}}", 'T'},
+		/* only of the last name is the absence no error */
+		{"(has a.b)", "{}", 'E'},
+		{"(has a.b)", "{\"a\":1}", 'E'},
+		{"(has a.b)", "{\"a\":null}", 'E'},
+		{"(has a.b)", "{\"a\":[\"b\"]}", 'E'},
+		{"(has a.b.c)", "{\"a\":{}}", 'E'},
+		{"(has a)", NULL, 'E'},
+	};
+	assert_rows(rows, COUNT(rows));
+}
+
+/* What a caller compares by itself. */
+static void test_compare_with(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *tree, *value;
+		enum cel_outcome outcome;
+	} rows[] = {
+		{"(== a 1)", "1.0", CEL_IS_TRUE},
+		{"(!= a 1)", "1", CEL_IS_FALSE},
+		{"(< a 1)", "0", CEL_IS_TRUE},
+		{"(< a 1)", "\"x\"", CEL_IS_ERROR},
+		{"(in a [1, 2])", "2", CEL_IS_TRUE},
+		{"(contains a 1)", "[1]", CEL_IS_TRUE},
+		{"(contains a 1)", "1", CEL_IS_ERROR},
+		{"(startsWith a \"x\")", "\"xy\"", CEL_IS_TRUE},
+		{"(startsWith a \"x\")", "null", CEL_IS_ERROR},
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct arena arena = {0};
+		enum cel_failure failure = CEL_FAILED_BUDGET;
+		enum cel_outcome outcome = cel_compare_with(cel_text(&arena, rows[i].tree),
+			cel_text_value(&arena, bytes_of(rows[i].value)), &failure);
+		bool is_error = rows[i].outcome == CEL_IS_ERROR;
+		assert_int_equal(outcome, rows[i].outcome);
+		assert_int_equal(failure, is_error ? CEL_FAILED_TYPE : CEL_FAILED_BUDGET);
+		arena_fini(&arena);
+	}
+}
+
 /* ---- logic ----------------------------------------------------------------------------------- */
 
 /* Over {"t":1}: true, false and an error. */
@@ -316,6 +393,8 @@ static void test_logic(void **state)
 			char either = one_error ? 'E' : 'F';
 			assert_int_equal(join_of("and", a, b), one_false ? 'F' : both);
 			assert_int_equal(join_of("or", a, b), one_true ? 'T' : either);
+			char same = a == b ? 'T' : 'F';
+			assert_int_equal(join_of("same", a, b), one_error ? 'E' : same);
 		}
 	}
 	static const struct row rows[] = {
@@ -375,6 +454,11 @@ static void test_refused_constants(void **state)
 		assert_refused(CEL_IN, cel_text_value(&arena, bytes_of(no_lists[i])),
 			"found no matching overload for '@in'");
 	}
+	static const char *const no_strings[] = {"1", "[\"a\"]", "null", "true", "1.5", "{}"};
+	for (size_t i = 0; i < COUNT(no_strings); i++) {
+		assert_refused(CEL_STARTS_WITH, cel_text_value(&arena, bytes_of(no_strings[i])),
+			"found no matching overload for 'startsWith' applied to '(dyn, ");
+	}
 	arena_fini(&arena);
 
 	const struct value none = {0};
@@ -431,7 +515,7 @@ static void test_parts_limit(void **state)
 static void test_depth_limit(void **state)
 {
 	(void)state;
-	static const enum cel_kind kinds[] = {CEL_NOT, CEL_AND, CEL_OR};
+	static const enum cel_kind kinds[] = {CEL_NOT, CEL_AND, CEL_OR, CEL_SAME};
 	struct arena arena = {0};
 	for (size_t i = 0; i < COUNT(kinds); i++) {
 		const struct cel_node *leaf = cel_text(&arena, "(== a 1)");
@@ -540,6 +624,16 @@ static void test_print(void **state)
 		{"(== a-b.1x. 1)", "doc[\"a-b\"][\"1x\"][\"\"] == 1"},
 		{"(== a\"b\\ 1)", "doc[\"a\\\"b\\\\\"] == 1"},
 		{"(== a \"q\\\"\\\\\\n\")", "doc.a == \"q\\\"\\\\\\n\""},
+		{"(startsWith a.in \"x\")", "doc.a[\"in\"].startsWith(\"x\")"},
+		{"(startsWith _id \"x\")", "_id.startsWith(\"x\")"},
+		{"(has a.b)", "has(doc.a.b)"},
+		{"(not (has a))", "!has(doc.a)"},
+		{"(not (startsWith a \"x\"))", "!doc.a.startsWith(\"x\")"},
+		{"(same (== a 1) (has b))", "(doc.a == 1) == has(doc.b)"},
+		{"(not (same (not (has a)) (and (has b) (has c))))",
+			"!(!has(doc.a) == (has(doc.b) && has(doc.c)))"},
+		{"(same (same (has a) (has b)) true)", "(has(doc.a) == has(doc.b)) == true"},
+		{"(and (same (has a) (has b)) (has c))", "has(doc.a) == has(doc.b) && has(doc.c)"},
 		{"(not (== a 1))", "!(doc.a == 1)"},
 		{"(not (not (contains a 1)))", "!!(1 in doc.a)"},
 		{"(and (== a 1) (or (== b 2) (== c 3)) (and (== d 4) (== e 5)))",
@@ -567,6 +661,9 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_in),
 		cmocka_unit_test(test_contains),
+		cmocka_unit_test(test_starts_with),
+		cmocka_unit_test(test_has),
+		cmocka_unit_test(test_compare_with),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_field_values),
 		cmocka_unit_test(test_logic),

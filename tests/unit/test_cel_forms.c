@@ -51,6 +51,31 @@ static void test_same(void **state)
 		{"(not (not (not (< a 1))))", "(not (< a 1))"},
 		{"(not (and (== a 1) (< b 2)))", "(or (not (< b 2)) (!= a 1))"},
 		{"(not (or (!= a 1) (not (< b 2))))", "(and (< b 2) (== a 1))"},
+		{"(or (== a 1) (== a 2))", "(in a [1, 2])"},
+		{"(or (in a [1]) (== a 2) (in a [2.0, 3]))", "(in a [1, 2, 3])"},
+		{"(or (== a 1) (== b 1) (== a 2) (< a 0) (== b [2]))",
+			"(or (< a 0) (in b [1, [2]]) (in a [1, 2]))"},
+		{"(or (== a 1) (in a []))", "(== a 1)"},
+		{"(or (== _id \"x\") (== _id \"y\"))", "(in _id [\"x\", \"y\"])"},
+		{"(or (== a 1) (and (or (== a 2) (== a 3)) (in a [3, 2])))", "(in a [1, 2, 3])"},
+		{"(and (!= a 1) (!= a 2))", "(not (in a [1, 2]))"},
+		{"(and (!= a 1) (has b) (not (in a [2, 3])))",
+			"(and (not (in a [1, 2, 3])) (has b))"},
+		{"(and (!= a 1) (not (in a [])))", "(!= a 1)"},
+		{"(not (and (!= a 1) (!= a 2)))", "(in a [1, 2])"},
+		{"(same (< a 1) (has b))", "(same (has b) (< a 1))"},
+		{"(same (not (has a)) (has b))", "(not (same (has a) (has b)))"},
+		{"(same (not (has a)) (not (has b)))", "(same (has a) (has b))"},
+		{"(same (!= a 1) (has b))", "(not (same (== a 1) (has b)))"},
+		{"(same (or (has a) (< b 1)) (has c))",
+			"(not (same (and (not (has a)) (not (< b 1))) (has c)))"},
+		{"(same (not (same (has a) (has b))) (has c))",
+			"(not (same (has c) (same (has b) (has a))))"},
+		{"(same (has a) true)", "(has a)"},
+		{"(same (has a) (or))", "(not (has a))"},
+		{"(same (or) (or))", "true"},
+		{"(same (or) true)", "(or)"},
+		{"(same (has a) (not (has a)))", "(not (same (has a) (has a)))"},
 		{"(and true (== a 1))", "(== a 1)"},
 		{"(and true true)", "true"},
 		{"(and (== m 1) (or))", "(or)"},
@@ -99,8 +124,22 @@ static void test_different(void **state)
 		{"(in a [1, 2])", "(in a [[1, 2], 1])"},
 		{"(in a [1, 2])", "(in a [1, 2, 3])"},
 		{"(in a [1, 2])", "(contains a [1, 2])"},
-		{"(in a [1, 2])", "(or (== a 1) (== a 2))"},
+		{"(in a [1, 2])", "(or (== a 1) (== b 2))"},
+		{"(in a [1, 2])", "(or (== a 1) (== a.b 2))"},
+		{"(in a [1, 2])", "(and (== a 1) (== a 2))"},
+		{"(not (in a [1, 2]))", "(or (!= a 1) (!= a 2))"},
+		{"(or (== a 1) (< a 2))", "(in a [1, 2])"},
 		{"(in a [])", "(or)"},
+		{"(startsWith a \"x\")", "(== a \"x\")"},
+		{"(startsWith a \"x\")", "(startsWith a \"xy\")"},
+		{"(has a)", "(has b)"},
+		{"(has a)", "(has a.a)"},
+		{"(has a)", "(not (has a))"},
+		{"(same (== a 1) (== b 2))", "(and (== a 1) (== b 2))"},
+		{"(same (== a 1) (== b 2))", "(not (same (== a 1) (== b 2)))"},
+		/* that there is no error */
+		{"(same (has a.b) (has a.b))", "true"},
+		{"(same (< a 1) (< a 1))", "(same (< b 1) (< b 1))"},
 		{"(== a [1, [2]])", "(== a [[1], 2])"},
 		{"(== a [1, 2])", "(== a [2, 1])"},
 		{"(== a [[], 1])", "(== a [[1]])"},
@@ -133,6 +172,8 @@ static void test_written_form(void **state)
 			"doc.a == 1 || doc.m == 1"},
 		{"(not (not (and (in a [2, 1, 2.0]) true)))", "doc.a in [1, 2]"},
 		{"(not (in a [2, 1]))", "!(doc.a in [1, 2])"},
+		{"(and (!= a 3) (< b 1) (!= a 1))", "!(doc.a in [1, 3]) && doc.b < 1"},
+		{"(same (!= b 1) (has a))", "!((doc.b == 1) == has(doc.a))"},
 		{"(and (or (== m 1) true) (not (!= a [2, 1])))", "doc.a == [2, 1]"},
 	};
 	for (size_t i = 0; i < COUNT(rows); i++) {
@@ -160,12 +201,30 @@ static void test_deepest(void **state)
 	arena_fini(&arena);
 }
 
+/* Where there is no room for the NOT of a canonical form. */
+static void test_too_deep(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	const struct cel_node *node = cel_text(&arena, "(and (< a 1) (!= b 1) (!= b 2))");
+	for (uint32_t depth = 3; depth <= CEL_DEPTH_MAX; depth++) {
+		const struct cel_node *pair[] = {node, cel_text(&arena, "(< a 1)")};
+		enum cel_kind kind = depth % 2 == 0 ? CEL_AND : CEL_OR;
+		assert_ptr_not_equal(canonical(&arena, node), node);
+		assert_int_equal(cel_join(&arena, kind, pair, 2, &node), OK);
+	}
+	assert_int_equal(node->depth, CEL_DEPTH_MAX);
+	assert_ptr_equal(canonical(&arena, node), node);
+	arena_fini(&arena);
+}
+
 /* ---- at random ------------------------------------------------------------------------------- */
 
 static const char *const constants[] = {"1", "2.0", "2.5", "\"x\"", "\"y\"", "true", "false",
 	"null", "9007199254740993", "9007199254740992.0", "18446744073709551615"};
 static const char *const lists[] = {"[]", "[1]", "[1, 2]", "[\"x\", 1, \"x\"]", "[[1], [2.0, 1]]",
 	"[9007199254740992, 9007199254740992.0]", "[true, null]"};
+static const char *const starts[] = {"\"\"", "\"x\"", "\"xy\""};
 static const char *const fields[] = {"a", "b", "n.x", "n", "_id"};
 
 static const char *pick(struct test_random *random, const char *const *texts, size_t count)
@@ -176,14 +235,19 @@ static const char *pick(struct test_random *random, const char *const *texts, si
 static const struct cel_node *random_compare(struct arena *arena, struct test_random *random)
 {
 	enum cel_kind kind =
-		CEL_EQUAL + (enum cel_kind)test_random_below(random, CEL_CONTAINS - CEL_EQUAL + 1);
+		CEL_EQUAL + (enum cel_kind)test_random_below(random, CEL_HAS - CEL_EQUAL + 1);
 	bool has_order = kind >= CEL_LESS && kind <= CEL_GREATER_OR_EQUAL;
 	bool is_list = kind == CEL_IN || (!has_order && test_random_below(random, 4) == 0);
+	size_t fields_count = COUNT(fields) - (kind == CEL_HAS); /* the last is _id */
 	struct cel_field field =
-		cel_text_field(arena, bytes_of(pick(random, fields, COUNT(fields))));
-	const struct value *constant = cel_text_value(arena,
-		bytes_of(is_list ? pick(random, lists, COUNT(lists))
-				 : pick(random, constants, COUNT(constants))));
+		cel_text_field(arena, bytes_of(pick(random, fields, fields_count)));
+	const char *json = is_list ? pick(random, lists, COUNT(lists))
+				   : pick(random, constants, COUNT(constants));
+	if (kind == CEL_STARTS_WITH) {
+		json = pick(random, starts, COUNT(starts));
+	}
+	const struct value *constant =
+		kind == CEL_HAS ? NULL : cel_text_value(arena, bytes_of(json));
 	const struct cel_node *node = NULL;
 	assert_int_equal(cel_compare(arena, kind, &field, constant, NULL, &node), OK);
 	return node;
@@ -204,11 +268,13 @@ static const struct cel_node *random_tree(
 	}
 	const struct cel_node *children[4];
 	size_t count = what < 4 ? 1 : test_random_below(random, COUNT(children) + 1);
+	count = what == 9 ? 2 : count;
 	for (size_t i = 0; i < count; i++) {
 		children[i] = random_tree(arena, random, depth - 1);
 	}
-	enum cel_kind kind = what < 7 ? CEL_AND : CEL_OR;
-	assert_int_equal(cel_join(arena, what < 4 ? CEL_NOT : kind, children, count, &node), OK);
+	static const enum cel_kind kinds[10] = {CEL_NOT, CEL_NOT, CEL_NOT, CEL_NOT, CEL_AND,
+		CEL_AND, CEL_AND, CEL_OR, CEL_OR, CEL_SAME};
+	assert_int_equal(cel_join(arena, kinds[what], children, count, &node), OK);
 	return node;
 }
 
@@ -253,15 +319,60 @@ static const struct cel_node *join_differently(
 	return made;
 }
 
+/* The other side first, and either or both negated. */
+/* NOLINTNEXTLINE(misc-no-recursion): once per level of the tree */
+static const struct cel_node *same_differently(
+	struct arena *arena, struct test_random *random, const struct cel_node *node)
+{
+	const struct cel_node *sides[2] = {NULL, NULL};
+	bool is_negated = false;
+	for (size_t i = 0; i < 2; i++) {
+		sides[1 - i] = written_differently(arena, random, node->children[i]);
+		if (test_random_below(random, 2) == 0) {
+			sides[1 - i] = negate(arena, sides[1 - i]);
+			is_negated = !is_negated;
+		}
+	}
+	const struct cel_node *made = NULL;
+	assert_int_equal(cel_join(arena, CEL_SAME, sides, 2, &made), OK);
+	return is_negated ? negate(arena, made) : made;
+}
+
+/* An equality for each constant, and an empty list beside them, so that there is something. */
+static const struct cel_node *in_differently(struct arena *arena, const struct cel_node *node)
+{
+	const struct value *list = node->constant;
+	const struct value none = {.kind = VALUE_LIST, .as.span = 1};
+	const struct cel_node *children[8];
+	size_t count = 0;
+	const struct value *item = list + 1;
+	for (uint32_t i = 0; i < list->size; i++, item = value_after(item)) {
+		assert_int_equal(
+			cel_compare(arena, CEL_EQUAL, &node->field, item, NULL, &children[count++]),
+			OK);
+	}
+	assert_int_equal(
+		cel_compare(arena, CEL_IN, &node->field, &none, NULL, &children[count++]), OK);
+	const struct cel_node *made = NULL;
+	assert_int_equal(cel_join(arena, CEL_OR, children, count, &made), OK);
+	return made;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): once per level of the tree */
 static const struct cel_node *written_differently(
 	struct arena *arena, struct test_random *random, const struct cel_node *node)
 {
-	if (test_random_below(random, 5) == 0) {
+	if (node->kind != CEL_NOT && test_random_below(random, 4) == 0) {
 		node = negate(arena, negate(arena, node));
 	}
 	if (node->kind == CEL_NOT) {
 		return negate(arena, written_differently(arena, random, node->children[0]));
+	}
+	if (node->kind == CEL_SAME) {
+		return same_differently(arena, random, node);
+	}
+	if (node->kind == CEL_IN && test_random_below(random, 2) == 0) {
+		return in_differently(arena, node);
 	}
 	bool is_join = node->kind == CEL_AND || node->kind == CEL_OR;
 	return is_join ? join_differently(arena, random, node) : node;
@@ -400,7 +511,8 @@ static void *ground_hook(void *ctx, void *pointer, size_t size)
 }
 
 static const char many_kinds[] =
-	"(and (== room \"a\") (or (in n.x.y [1, \"two\", [\"three\", []], 1e300]) (not (contains t "
+	"(and (same (has h.i) (startsWith s \"st\")) (== room \"a\") (or (in n.x.y [1, \"two\", "
+	"[\"three\", []], 1e300]) (not (contains t "
 	"\"\")))"
 	" (!= _id \"u1\") (not (in a. [])) (== o {\"k\":[\"v\"],\"\":null}))";
 
@@ -639,6 +751,7 @@ int main(void)
 		cmocka_unit_test(test_different),
 		cmocka_unit_test(test_written_form),
 		cmocka_unit_test(test_deepest),
+		cmocka_unit_test(test_too_deep),
 		cmocka_unit_test(test_canonical_at_random),
 		cmocka_unit_test(test_hash_at_random),
 		cmocka_unit_test(test_field_hash),

@@ -58,7 +58,8 @@ static const struct {
 	{"..a", 1, 2, "'.' does not belong here"},
 	{"a b", 1, 3, "'b' does not belong here"},
 	{"a = 1", 1, 3, "there is no operator '='"},
-	{"a === 1", 1, 5, "there is no operator '='"},
+	{"a === 1", 1, 3, "there is no operator '==='"},
+	{"a !== 1", 1, 3, "there is no operator '!=='"},
 	{"a == = 1", 1, 6, "there is no operator '='"},
 	{"a & b", 1, 3, "there is no operator '&'"},
 	{"a | b", 1, 3, "there is no operator '|'"},
@@ -67,10 +68,13 @@ static const struct {
 	{"|| a", 1, 1, "'||' does not belong here"},
 	{"a and b", 1, 3, "'and' does not belong here"},
 	{"a or b", 1, 3, "'or' does not belong here"},
-	{"not a", 1, 5, "'a' does not belong here"},
+	{"not a", 1, 1, "there is no operator 'not'"},
+	{"a && not true", 1, 6, "there is no operator 'not'"},
+	{"not (a)", 1, 1, "there is no function 'not'"},
 	{"a is b", 1, 3, "'is' does not belong here"},
-	{"a <> b", 1, 4, "'>' does not belong here"},
-	{"a =< 1", 1, 3, "there is no operator '='"},
+	{"a <> b", 1, 3, "there is no operator '<>'"},
+	{"a =< 1", 1, 3, "there is no operator '=<'"},
+	{"a => 1", 1, 3, "there is no operator '=>'"},
 	{"a ! b", 1, 3, "'!' does not belong here"},
 	{"!-a", 1, 2, "'-' does not belong here"},
 	{"-!a", 1, 2, "'!' does not belong here"},
@@ -245,6 +249,12 @@ static const struct {
 	{"1 in 2", 1, 3, "'in' does not work for (int, int)"},
 	{"1 in \"abc\"", 1, 3, "'in' does not work for (int, string)"},
 	{"\"a\" in \"abc\"", 1, 5, "'in' does not work for (string, string)"},
+	{"\"a\" in [1, 2]", 1, 5, "'in' does not work for (string, list)"},
+	{"\"a\" in [1, 2.5, true]", 1, 5, "'in' does not work for (string, list)"},
+	{"1 in [\"a\"]", 1, 3, "'in' does not work for (int, list)"},
+	{"1 in {\"a\": 1}", 1, 3, "'in' does not work for (int, map)"},
+	{"1 in [1].map(x, \"a\")", 1, 3, "'in' does not work for (int, list)"},
+	{"a ||\n _id in [1]", 2, 6, "'in' does not work for (string, list)"},
 	{"(1).a", 1, 5, "a value of type int has no fields"},
 	{"\"a\".b", 1, 5, "a value of type string has no fields"},
 	{"true.a", 1, 6, "a value of type bool has no fields"},
@@ -367,6 +377,55 @@ static void test_refused(void **state)
 	assert_true(sizeof(cases) / sizeof(cases[0]) >= 150);
 }
 
+/* What one may have meant. */
+static void test_hints(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *source;
+		uint32_t line, column;
+		const char *hint; /* a part of it */
+	} rows[] = {
+		{"not a", 1, 1, "write !x"},
+		{"a && NOT b", 1, 6, "write !x"},
+		{"not !a", 1, 1, "write !x"},
+		{"not (a)", 1, 1, "write !x"},
+		{"a &&\nnot(b)", 2, 1, "write !x"},
+		{"a not in b", 1, 3, "write !(x in list)"},
+		{"a and b", 1, 3, "write &&"},
+		{"a AND b", 1, 3, "write &&"},
+		{"(a) or (b)", 1, 5, "write ||"},
+		{"a OR b", 1, 3, "write ||"},
+		{"a & b", 1, 3, "write &&"},
+		{"a | b", 1, 3, "write ||"},
+		{"a is b", 1, 3, "write =="},
+		{"a = 1", 1, 3, "written =="},
+		{"a === 1", 1, 3, "written =="},
+		{"a == = 1", 1, 6, "written =="},
+		{"a !== 1", 1, 3, "written !="},
+		{"a <> 1", 1, 3, "written !="},
+		{"a =< 1", 1, 3, "written <="},
+		{"a => 1", 1, 3, "written >="},
+		{"a > 1.", 1, 7, "write 1.0"},
+		{"a > -12. && b", 1, 10, "write -12.0"},
+		{"a > 1.e3", 1, 7, "written 1.0"},
+		{"a == \342\200\234x\342\200\235", 1, 6, "straight quotes"},
+		{"a == \342\200\230x\342\200\231", 1, 6, "straight quotes"},
+		{"_id in [1, 2]", 1, 5, "convert"},
+		{"\"a\" in \"abc\"", 1, 5, "contains"},
+		{"a in 1", 1, 3, "a list or a map"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct cel_problem problem = {0};
+		enum err err = try(rows[i].source, &problem);
+		if (err != ERR_INVALID || problem.line != rows[i].line ||
+			problem.column != rows[i].column || !strstr(problem.hint, rows[i].hint)) {
+			fail_msg("%s: %u:%u %s; %s", rows[i].source, (unsigned)problem.line,
+				(unsigned)problem.column, problem.text, problem.hint);
+		}
+	}
+}
+
 /* The same with a little mended: a test of refusals proves nothing if everything is refused. */
 static void test_accepted(void **state)
 {
@@ -376,7 +435,10 @@ static void test_accepted(void **state)
 		"cel.bind(x, 1, x + 1) == 2", "cel.block([1], cel.index(0)) == 1",
 		"a.?b.orValue(true)", "a[?0].hasValue()", "[?a.?b] == []", "doc[\"in\"] == 1",
 		"a.`b-c` == 1", "event.operation == \"DELETE\"", "_id.startsWith(\"u\")",
-		"type(a) == int", "a // ok", "1.0 + 1.5 > 2.0", "\"a\" + \"b\" == \"ab\""};
+		"type(a) == int", "a // ok", "1.0 + 1.5 > 2.0", "\"a\" + \"b\" == \"ab\"",
+		"not == 1 && NOT && doc.not", "\"a\" in [1, \"a\"]", "1u in [2.0]", "a in [1]",
+		"\"a\" in [?a.?b, 1]", "null in [1]", "\"a\" in []", "_id in [a, 1]",
+		"1 in {2u: 1}", "a ==!b", "a<-1"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
 		struct cel_problem problem = {0};
@@ -391,6 +453,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_accepted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

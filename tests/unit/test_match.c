@@ -528,7 +528,8 @@ static void test_errors_are_counted(void **state)
 	struct metrics metrics = {0};
 	struct match *match = new_match(NULL, &metrics);
 	(void)rig_get(match, "d", "c", "");
-	(void)rig_get(match, "d", "c", "a > 1");
+	(void)rig_get(match, "d", "c", "a > 1"); /* no candidate: a text is no number */
+	(void)rig_get(match, "d", "c", "a > 1 & b == 1");
 	(void)rig_get(match, "d", "c", "b != 1");
 	assert_int_equal(candidates_of(match, &metrics, "{\"a\":\"x\",\"b\":1}"), 2);
 	assert_int_equal(metrics_get(&metrics, METRIC_match_errors), 1);

@@ -238,6 +238,12 @@ static void test_refusals(void **state)
 		{"1 + 2", 1, 1, true},
 		{"'a'", 1, 1, true},
 		{"nothing(1)", 1, 1, false},
+		/* what an id can never be, as in filters */
+		{"_id == 1", 1, 5, true},
+		{"a == 1 ||\n _id < 5", 2, 6, true},
+		{"_id in [1, 2]", 1, 5, true},
+		{"_id in [1, 2.5, true]", 1, 5, true},
+		{"a.exists(x, _id in [1])", 1, 17, true},
 	};
 	struct metrics metrics = {0};
 	struct match *match = new_match(&test_match_limits, &metrics);
@@ -307,20 +313,64 @@ static void test_limits(void **state)
 	assert_over(limits, "a.exists(x, x == 1)", MODEL_REFUSED_COST, METRIC_expressions_too_dear);
 }
 
-/* A pattern is a value like others: one that cannot be compiled fails when it is used. */
-static void test_patterns(void **state)
+/* A pattern that is written out and is none, or is too large, is refused: nobody waits in vain. */
+static void test_constant_patterns(void **state)
 {
 	(void)state;
-	static const char *const rows[] = {
-		"a.matches('([a-z]{50}[0-9]{50}){4}')", "a.matches('(')", "a.matches(b)"};
+	static const struct {
+		const char *expression;
+		uint32_t line, column;
+		enum model_refusal code;
+	} rows[] = {
+		{"a.matches('(')", 1, 11, MODEL_REFUSED_EXPRESSION},
+		{"matches(a, '(?=x)')", 1, 12, MODEL_REFUSED_EXPRESSION},
+		{"b == 1 ||\n  a.matches(r'(a)\\1')", 2, 13, MODEL_REFUSED_EXPRESSION},
+		{"regex.extract(a, '[') == optional.of('x')", 1, 18, MODEL_REFUSED_EXPRESSION},
+		{"regex.extractAll(a, '[').size() == 1", 1, 21, MODEL_REFUSED_EXPRESSION},
+		{"regex.replace(a, '[', 'x', 1) == 'x'", 1, 18, MODEL_REFUSED_EXPRESSION},
+		{"a.exists(x, x.matches('*'))", 1, 23, MODEL_REFUSED_EXPRESSION},
+		{"a.matches('([a-z]{50}[0-9]{50}){4}')", 1, 11, MODEL_REFUSED_LIMIT},
+		{"a.matches('a{300}')", 1, 11, MODEL_REFUSED_LIMIT},
+	};
 	struct match_limits limits = test_match_limits;
 	limits.regex_bytes = 4096;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct metrics metrics = {0};
+		struct match_refusal refusal = {0};
+		struct match_query *query = NULL;
 		struct match *match = new_match(&limits, &metrics);
-		struct match_query *query = get(match, "", rows[i]);
-		assert_false(reaches(match, query, update("{\"a\":\"x\",\"b\":\"[\"}")));
+		(void)get(match, "", "a.matches('a{30}')");
+		enum err err = try_get(match, "", rows[i].expression, &refusal, &query);
+		if (err != ERR_INVALID || refusal.code != rows[i].code ||
+			refusal.line != rows[i].line || refusal.column != rows[i].column ||
+			!refusal.hint[0]) {
+			fail_msg("%s: %d, %s (%s)", rows[i].expression, (int)err, refusal.text,
+				refusal.hint);
+		}
+		bool is_large = rows[i].code == MODEL_REFUSED_LIMIT;
+		assert_int_equal(
+			metrics_get(&metrics, METRIC_expressions_too_large), is_large ? 1 : 0);
+		assert_int_equal(
+			metrics_get(&metrics, METRIC_expressions_refused), is_large ? 0 : 1);
+		match_free(match); /* aborts if a pattern is still held */
+	}
+}
+
+/* A pattern that a change brings is a value like others: it fails when it is used. */
+static void test_patterns_of_changes(void **state)
+{
+	(void)state;
+	static const char *const documents[] = {
+		"{\"a\":\"x\",\"b\":\"[\"}", "{\"a\":\"x\",\"b\":\"([a-z]{50}[0-9]{50}){4}\"}"};
+	struct match_limits limits = test_match_limits;
+	limits.regex_bytes = 4096;
+	for (size_t i = 0; i < COUNT(documents); i++) {
+		struct metrics metrics = {0};
+		struct match *match = new_match(&limits, &metrics);
+		struct match_query *query = get(match, "", "a.matches(b)");
+		assert_false(reaches(match, query, update(documents[i])));
 		assert_int_equal(metrics_get(&metrics, METRIC_expression_errors_argument), 1);
+		assert_true(reaches(match, query, update("{\"a\":\"x\",\"b\":\"[x]\"}")));
 		match_free(match);
 	}
 }
@@ -355,11 +405,11 @@ static void test_failure_kinds(void **state)
 		const char *expression;
 		enum metric counter;
 	} rows[] = {
-		{"missing > 1", METRIC_expression_errors_name},
-		{"missing.deep > 1", METRIC_expression_errors_name},
-		{"room.deep > 1", METRIC_expression_errors_type},
-		{"room > 1", METRIC_expression_errors_type},
-		{"1 in room", METRIC_expression_errors_type},
+		{"zero == 0 && missing > 1", METRIC_expression_errors_name},
+		{"zero == 0 && missing.deep > 1", METRIC_expression_errors_name},
+		{"zero == 0 && room.deep > 1", METRIC_expression_errors_type},
+		{"zero == 0 && room > 1", METRIC_expression_errors_type},
+		{"(1 in room) == (zero == 0)", METRIC_expression_errors_type},
 		{"missing + 1 == 1", METRIC_expression_errors_name},
 		{"room + 1 == 1", METRIC_expression_errors_type},
 		{"room", METRIC_expression_errors_type},
@@ -376,7 +426,8 @@ static void test_failure_kinds(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct metrics metrics = {0};
 		struct match *match = new_match(&limits, &metrics);
-		(void)get(match, "", "room < false"); /* another's failure is no concern of it */
+		/* another's failure is no concern of it */
+		(void)get(match, "", "zero == 0 && room < false");
 		struct match_query *query = get(match, "", rows[i].expression);
 		int64_t before = rows[i].counter == METRIC_expression_errors_type;
 		struct event *event = update("{\"room\":\"a\",\"zero\":0,\"l\":[1,2,3,4,5,6,7,8,9,"
@@ -400,7 +451,8 @@ static size_t troubles_of(struct match *match, struct event *event)
 	return count;
 }
 
-/* Once, after so many failures in a row; filters fail in silence. */
+/* Once, after so many failures in a row; filters fail in silence, and so does what the index passes
+   over. */
 static void test_failing_trouble(void **state)
 {
 	(void)state;
@@ -409,7 +461,8 @@ static void test_failing_trouble(void **state)
 	struct match *match = new_match(&limits, NULL);
 	(void)get(match, "missing == 1", "");
 	(void)get(match, "missing > 1", "");
-	struct match_query *query = get(match, "", "a > 1");
+	(void)get(match, "", "missing > 2");
+	struct match_query *query = get(match, "", "a + 0 > 0");
 	assert_int_equal(troubles_of(match, update("{}")), 0);
 	assert_int_equal(troubles_of(match, update("{}")), 0);
 	assert_int_equal(troubles_of(match, update("{\"a\":1}")), 0);
@@ -436,7 +489,7 @@ static void test_many_troubles(void **state)
 	struct match *match = new_match(&limits, NULL);
 	for (int i = 0; i < 100; i++) {
 		char text[40];
-		(void)snprintf(text, sizeof(text), "a > %d", i);
+		(void)snprintf(text, sizeof(text), "a + 0 > %d", i);
 		(void)get(match, "", text);
 	}
 	assert_int_equal(troubles_of(match, update("{}")), 64);
@@ -542,7 +595,8 @@ int main(void)
 		cmocka_unit_test(test_ids_that_are_no_texts),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_constant_patterns),
+		cmocka_unit_test(test_patterns_of_changes),
 		cmocka_unit_test(test_deep_trees),
 		cmocka_unit_test(test_failure_kinds),
 		cmocka_unit_test(test_failing_trouble),

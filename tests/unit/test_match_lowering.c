@@ -1,9 +1,9 @@
 /*
  * match: an expression taken apart, indexed and evaluated in pieces means what it means as one
- * program. Random expressions over random documents; the judge compiles the whole expression, and
- * only `true` matches.
+ * program. Random expressions over random documents; the judge compiles the whole expression. Trees
+ * are compared with it by true, false and error; of what match finds, only `true` matches.
  */
-#include "cel.h"
+#include "condition.h"
 #include "match.h"
 
 #include "match_limits.h"
@@ -34,7 +34,12 @@ static const char *const whole[] = {"has(doc.a)", "has(n.x)", "!has(doc.missing)
 	"_id.endsWith('1')", "doc.b.size() > 1", "a + 1 == 2", "a * 2 > doc.b", "doc.a", "!doc.b",
 	"a == b", "doc.a ? b == 1 : b == 2", "dyn(doc.a) == 1", "doc.l[0] == 1",
 	"doc['n']['x'] == 1", "n.?x.orValue(1) == 1", "string(a) == '1'", "type(doc.a) == int",
-	"true", "false", "doc.l.exists(doc, doc == 'a')"};
+	"true", "false", "doc.l.exists(doc, doc == 'a')", "has(doc.n.x)", "has(doc['n'].x)",
+	"has(doc.missing.x)", "has(doc.a.b)", "has(doc.?n.x)", "has(doc.n.x.a)",
+	"_id.startsWith('u')", "_id.startsWith('')", "n.x.startsWith('a')", "b.startsWith('ab')",
+	"m.startsWith('')", "doc.missing.startsWith('a')", "a.startsWith(b)", "'ab'.startsWith(a)",
+	"(a == 1) == b", "a != 1 && a != 2", "a == 1 || a in [2, 'a']", "!(a in [0, 1]) && a != 2",
+	"_id == 'u1' || _id in ['u2', 'a']"};
 
 /* Appends to `text`. */
 static void put(char *text, size_t size, const char *piece)
@@ -65,18 +70,20 @@ static void put_comparison(struct test_random *random, char *text, size_t size)
 /* NOLINTNEXTLINE(misc-no-recursion): DEPTH deep */
 static void put_expression(struct test_random *random, int depth, char *text, size_t size)
 {
+	static const char *const joins[] = {
+		") && (", ") && (", ") && (", ") || (", ") || (", ") == (", ") != ("};
 	uint64_t kind = depth > 0 ? test_random_below(random, 8) : 7;
 	if (kind == 0) {
 		put(text, size, "!(");
 		put_expression(random, depth - 1, text, size);
 		put(text, size, ")");
 	} else if (kind < 6) {
-		put(text, size, "(");
+		put(text, size, "((");
 		put_expression(random, depth - 1, text, size);
-		put(text, size, kind < 4 ? " && " : " || ");
+		put(text, size, PICK(random, joins));
 		put_expression(random, depth - 1, text, size);
-		put(text, size, ")");
-	} else if (test_random_below(random, 4) == 0) {
+		put(text, size, "))");
+	} else if (test_random_below(random, 3) == 0) {
 		put(text, size, PICK(random, whole));
 	} else {
 		put_comparison(random, text, size);
@@ -122,8 +129,18 @@ struct judge {
 	struct cel_regexes *regexes;
 };
 
-/* NULL: it is no expression that gives a bool. */
-static struct cel_program *compile(struct judge *judge, const char *text)
+static const struct cel_limits limits = {.source_bytes = 16384,
+	.depth = 100,
+	.nodes = 4096,
+	.comprehensions = 4,
+	.literal_bytes = 65536,
+	.regex_bytes = 262144,
+	.memory_bytes = 1 << 20,
+	.cost = 10000000,
+	.steps = 200000};
+
+/* In the judge's arena; NULL: it is no expression that gives a bool. */
+static const struct cel_expression *check_text(struct judge *judge, const char *text)
 {
 	struct cel_variable variables[MATCH_NAMES_MAX];
 	for (size_t i = 0; i < MATCH_NAMES_MAX; i++) {
@@ -133,24 +150,22 @@ static struct cel_program *compile(struct judge *judge, const char *text)
 	}
 	const struct cel_scope scope = {
 		.variables = variables, .variables_count = MATCH_NAMES_MAX, .has_document = true};
-	const struct cel_limits limits = {.source_bytes = 16384,
-		.depth = 100,
-		.nodes = 4096,
-		.comprehensions = 4,
-		.literal_bytes = 65536,
-		.regex_bytes = 262144,
-		.memory_bytes = 1 << 20,
-		.cost = 10000000,
-		.steps = 200000};
 	struct cel_problem problem = {0};
 	struct cel_expression *expression = NULL;
-	struct cel_program *program = NULL;
 	enum err err = cel_parse(&judge->arena, bytes_of(text), &limits, &problem, &expression);
 	if (err == OK) {
 		err = cel_check(&judge->arena, expression, &scope, &limits, &problem);
 	}
 	enum cel_type type = err == OK ? cel_result_type(expression) : CEL_ERROR;
-	if (type == CEL_BOOL || type == CEL_DYN) {
+	return type == CEL_BOOL || type == CEL_DYN ? expression : NULL;
+}
+
+/* NULL as for check_text. */
+static struct cel_program *compile(struct judge *judge, const char *text)
+{
+	const struct cel_expression *expression = check_text(judge, text);
+	struct cel_program *program = NULL;
+	if (expression) {
 		assert_int_equal(cel_compile(expression, judge->regexes, &limits, &program), OK);
 	}
 	arena_reset(&judge->arena);
@@ -163,28 +178,229 @@ static struct cel_value text_value(struct bytes text)
 		.type = CEL_STRING, .size = (uint32_t)text.size, .as.text = text.data};
 }
 
-static bool judge_holds(
-	struct judge *judge, const struct cel_program *program, const struct event *event)
+/* What an expression sees of an event: its slots, and what `run` and `input` are for. */
+struct view {
+	struct cel_value slots[MATCH_NAMES_MAX];
+	struct cel_run run;
+	struct cel_input input;
+};
+
+static void view_of(struct arena *arena, const struct event *event, struct view *ret_view)
 {
 	const struct cel_value none = {
 		.type = CEL_ERROR, .size = CEL_FAILED_NAME, .as.text = "not known"};
-	const struct cel_value slots[MATCH_NAMES_MAX] = {cel_of_document(event->document),
-		event->id_is_unknown ? none : text_value(event->document_id),
-		text_value(event->change.event_id),
-		text_value(bytes_of(model_operation_name(event->operation))), none,
-		text_value(event->collection), text_value(event->change.database)};
-	struct cel_run run = {
-		.arena = &judge->arena, .slots = slots, .steps = 200000, .memory_bytes = 1 << 20};
+	*ret_view = (struct view){
+		.slots = {event->document ? cel_of_document(event->document) : none,
+			event->id_is_unknown ? none : text_value(event->document_id),
+			text_value(event->change.event_id),
+			text_value(bytes_of(model_operation_name(event->operation))), none,
+			text_value(event->collection), text_value(event->change.database)},
+		.run = {.arena = arena, .steps = 200000, .memory_bytes = 1 << 20},
+		.input = {.document = event->document,
+			.id = event->document_id,
+			.id_is_unknown = event->id_is_unknown}};
+	ret_view->run.slots = ret_view->slots;
+	ret_view->input.run = &ret_view->run;
+}
+
+static enum cel_outcome run_view(const struct cel_program *program, struct view *view)
+{
+	struct cel_run run = view->run;
 	struct cel_value value = cel_run_program(program, &run);
-	bool holds = value.type == CEL_BOOL && value.as.boolean;
+	view->run.failure = value.type == CEL_ERROR ? run.failure : CEL_FAILED_TYPE;
+	if (value.type != CEL_BOOL) {
+		return CEL_IS_ERROR;
+	}
+	return value.as.boolean ? CEL_IS_TRUE : CEL_IS_FALSE;
+}
+
+static bool judge_holds(
+	struct judge *judge, const struct cel_program *program, const struct event *event)
+{
+	struct view view;
+	view_of(&judge->arena, event, &view);
+	bool holds = run_view(program, &view) == CEL_IS_TRUE;
 	arena_reset(&judge->arena);
 	return holds;
+}
+
+/* ---- trees ----------------------------------------------------------------------------------- */
+
+/* A letter for each node, in the order of enum cel_kind, and its children in parentheses. */
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the tree */
+static void put_shape(const struct cel_node *node, char *text, size_t size)
+{
+	static const char letters[] = "T&|!~=#<{>}icshP";
+	const char letter[] = {letters[node->kind], '\0'};
+	put(text, size, letter);
+	if (node->children_count > 0) {
+		put(text, size, "(");
+		for (uint32_t i = 0; i < node->children_count; i++) {
+			put_shape(node->children[i], text, size);
+		}
+		put(text, size, ")");
+	}
+}
+
+/* What becomes a node of the tree, and what a program. */
+static void test_shapes(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"true", "T"},
+		{"a == 1", "="},
+		{"1 < doc.a", ">"},
+		{"'x' in a", "c"},
+		{"a == b", "P"},
+		{"doc.a.startsWith('x')", "s"},
+		{"a['b'].startsWith(\"\")", "s"},
+		{"_id.startsWith('x')", "s"},
+		{"id.startsWith('x') && !a.startsWith('y')", "&(s!(s))"},
+		{"a.startsWith(b)", "P"},
+		{"'xy'.startsWith(a)", "P"},
+		{"a.startsWith('x' + 'y')", "P"},
+		{"event.id.startsWith('x')", "P"},
+		{"a.endsWith('x')", "P"},
+		{"has(doc.a)", "h"},
+		{"has(doc.a.b)", "h"},
+		{"has(a.b.c)", "h"},
+		{"has(doc['in'].b)", "h"},
+		{"!has(doc.a) || has(doc.b)", "|(!(h)h)"},
+		{"has(doc.?a.b)", "P"},
+		{"has(doc.a[0].b)", "P"},
+		{"has({'a': 1}.a)", "P"},
+		{"(a == 1) == (b == 2)", "~(==)"},
+		{"(a == 1) != (b == 2)", "!(~(==))"},
+		{"(a == 1) == (b + 1 == 2)", "~(=P)"},
+		{"(a + 1 == 2) == (b + 1 == 2)", "P"},
+		{"(a + 1 == 2) != (b + 1 == 2)", "P"},
+		{"has(doc.a) == !(b == 2 || c == 3)", "~(h!(|(==)))"},
+		{"has(doc.a) == true", "~(hT)"},
+		{"(a == 1) == b", "P"},
+		{"b == (a == 1)", "P"},
+		{"!b == (a == 1)", "~(!(P)=)"},
+		{"(a == 1) == null", "P"},
+		{"(a == 1) == (b == 2) == has(doc.c)", "~(~(==)h)"},
+	};
+	struct judge judge = {0};
+	assert_int_equal(cel_regexes_new(262144, &judge.regexes), OK);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		char shape[100] = "";
+		const struct cel_node *tree = NULL;
+		const struct cel_expression *expression = check_text(&judge, rows[i][0]);
+		if (!expression) {
+			fail_msg("%s is refused", rows[i][0]);
+		}
+		assert_int_equal(
+			cel_condition(&judge.arena, expression, judge.regexes, &limits, &tree), OK);
+		put_shape(tree, shape, sizeof(shape));
+		if (strcmp(shape, rows[i][1]) != 0) {
+			fail_msg("%s is %s, not %s", rows[i][0], shape, rows[i][1]);
+		}
+		cel_release(tree);
+		arena_reset(&judge.arena);
+	}
+	cel_regexes_free(judge.regexes);
+	arena_fini(&judge.arena);
+}
+
+static void fail_outcome(const char *text, const struct cel_node *tree, const struct event *event,
+	enum cel_outcome outcome)
+{
+	struct buffer written = {0};
+	(void)!cel_print(&written, tree);
+	(void)!buffer_append_text(&written, " over ");
+	if (event->document) {
+		(void)!json_print(&written, event->document);
+	}
+	fail_msg("%s is not %c as %.*s, _id \"%.*s\"", text, "FTE"[outcome],
+		BYTES_FORMAT(buffer_bytes(&written)), BYTES_FORMAT(event->document_id));
+}
+
+/* The tree of a tree's text. */
+static const struct cel_node *printed(struct judge *judge, const struct cel_node *tree)
+{
+	struct buffer text = {0};
+	const struct cel_node *made = NULL;
+	assert_int_equal(cel_print(&text, tree), OK);
+	assert_int_equal(buffer_append(&text, (struct bytes){"", 1}), OK);
+	struct bytes copy = arena_copy(&judge->arena, buffer_bytes(&text));
+	buffer_fini(&text);
+	const struct cel_expression *expression = check_text(judge, copy.data);
+	if (!expression) {
+		fail_msg("%s is refused", copy.data);
+	}
+	assert_int_equal(
+		cel_condition(&judge->arena, expression, judge->regexes, &limits, &made), OK);
+	return made;
+}
+
+/*
+ * The tree, its canonical form and what that is printed as have the program's outcome; one
+ * comparison, its failure too.
+ */
+static void check_tree(struct judge *judge, struct test_random *random, const char *text,
+	const struct cel_program *program)
+{
+	struct arena arena = {0};
+	const struct cel_node *forms[3] = {NULL, NULL, NULL};
+	const struct cel_expression *expression = check_text(judge, text);
+	assert_int_equal(
+		cel_condition(&judge->arena, expression, judge->regexes, &limits, &forms[0]), OK);
+	assert_int_equal(cel_normalise(&judge->arena, forms[0], &forms[1]), OK);
+	forms[2] = printed(judge, forms[1]);
+	for (int i = 0; i < EVENTS; i++) {
+		struct event *event = random_event(random);
+		if (test_random_below(random, 8) == 0) {
+			event->document = NULL;
+		}
+		for (size_t k = 0; k < COUNT(forms); k++) {
+			struct view view;
+			view_of(&arena, event, &view);
+			enum cel_outcome outcome = run_view(program, &view);
+			enum cel_failure failure = view.run.failure;
+			bool is_same = cel_evaluate(forms[k], &view.input) == outcome &&
+				(outcome != CEL_IS_ERROR || !cel_is_comparison(forms[k]) ||
+					view.run.failure == failure);
+			if (!is_same) {
+				fail_outcome(text, forms[k], event, outcome);
+			}
+		}
+		event_unref(event);
+		arena_reset(&arena);
+	}
+	cel_release(forms[0]);
+	cel_release(forms[2]);
+	arena_reset(&judge->arena);
+	arena_fini(&arena);
+}
+
+static void test_outcomes(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("outcomes");
+	struct judge judge = {0};
+	size_t made = 0;
+	assert_int_equal(cel_regexes_new(262144, &judge.regexes), OK);
+	for (int i = 0; i < ROUNDS * LIVE; i++) {
+		char text[2000] = "";
+		put_expression(&random, i % (DEPTH + 1), text, sizeof(text));
+		struct cel_program *program = compile(&judge, text);
+		if (program) {
+			check_tree(&judge, &random, text, program);
+			made++;
+		}
+		cel_program_unref(program);
+	}
+	assert_true(made > ROUNDS * LIVE / 4);
+	cel_regexes_free(judge.regexes);
+	arena_fini(&judge.arena);
 }
 
 /* ---- the comparison -------------------------------------------------------------------------- */
 
 struct wish {
-	char text[1000];
+	char text[2000];
 	struct match_query *query;
 	struct cel_program *program;
 };
@@ -276,6 +492,8 @@ static void test_lowering(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_shapes),
+		cmocka_unit_test(test_outcomes),
 		cmocka_unit_test(test_lowering),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

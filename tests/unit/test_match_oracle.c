@@ -157,6 +157,12 @@ static bool find_order(const struct value *a, const struct value *b, int *ret_or
 	return true;
 }
 
+static bool has_start(const struct value *field, const struct value *start)
+{
+	return field->size >= start->size &&
+		(start->size == 0 || memcmp(field->as.text, start->as.text, start->size) == 0);
+}
+
 static bool filter_holds_for(
 	const char *op, const struct value *field, const struct value *constant)
 {
@@ -175,6 +181,9 @@ static bool filter_holds_for(
 						 : is_key &&
 				member_of(field, (struct bytes){constant->as.text, constant->size});
 	}
+	if (strcmp(op, "startsWith") == 0 || strcmp(op, "!startsWith") == 0) {
+		return field->kind == VALUE_STRING && has_start(field, constant) == (op[0] != '!');
+	}
 	int order = 0;
 	if (!find_order(field, constant, &order)) {
 		return false;
@@ -187,6 +196,17 @@ struct filter {
 	const char *field, *op, *json;
 	const struct value *value;
 };
+
+/* What no filter can say, but an expression. */
+static bool is_has(const struct filter *filter)
+{
+	return strcmp(filter->op, "has") == 0 || strcmp(filter->op, "!has") == 0;
+}
+
+static bool is_expression(const struct filter *filter)
+{
+	return is_has(filter) || strstr(filter->op, "startsWith");
+}
 
 static bool is_on_id(const struct filter *filter)
 {
@@ -234,11 +254,16 @@ static bool filter_holds(const struct filter *filter, const struct event *event)
 		}
 	}
 	const char *path = filter->field;
+	const struct value *around = NULL;
 	while (value && !is_on_id(filter) && path) {
 		const char *point = strchr(path, '.');
 		struct bytes name = {path, point ? (size_t)(point - path) : strlen(path)};
+		around = value->kind == VALUE_OBJECT && !point ? value : NULL;
 		value = value->kind == VALUE_OBJECT ? member_of(value, name) : NULL;
 		path = point ? point + 1 : NULL;
+	}
+	if (is_has(filter)) {
+		return around && (value != NULL) == (filter->op[0] != '!');
 	}
 	return value && filter_holds_for(filter->op, value, filter->value);
 }
@@ -286,9 +311,15 @@ static const char *const objects[] = {
 	"{}", "{\"a\":1}", "{\"a\":2,\"a\":1.0}", "{\"b\":[],\"a\":1}", "{\"a\":1,\"b\":[]}"};
 static const char *const fields[] = {
 	"a", "b", "n.x", "n.y.z", "n.y", "n", "", ".", "id", "_id.x", "t", "deleted", "version"};
-static const char *const operators[] = {"==", "!=", "<", "<=", ">", ">=", "in", "contains"};
+static const char *const operators[] = {"==", "!=", "!=", "<", "<=", ">", ">=", "in", "contains",
+	"startsWith", "!startsWith", "has", "!has"};
+static const char *const starts[] = {"\"\"", "\"a\"", "\"u\"", "\"\\u00e9\"", "\"x\\u0000\""};
 
 #define PICK(random, texts) ((texts)[test_random_below(random, COUNT(texts))])
+
+/* Of which has() can be asked: the last name is a word. */
+static const char *const named[] = {
+	"a", "b", "n.x", "n.y.z", "n.y", "n", "id", "_id.x", "t", "deleted", ".x"};
 
 /* Mostly few values, so that there are hits. */
 static const char *random_json(struct test_random *random)
@@ -315,7 +346,12 @@ static struct filter random_filter(struct arena *arena, struct test_random *rand
 		filter.op = "in";
 	}
 	bool has_order = filter.op[0] == '<' || filter.op[0] == '>';
-	if (strcmp(filter.op, "in") == 0) {
+	if (is_has(&filter)) {
+		filter.field = PICK(random, named);
+		filter.json = "null";
+	} else if (is_expression(&filter)) {
+		filter.json = PICK(random, starts);
+	} else if (strcmp(filter.op, "in") == 0) {
 		filter.json = on_id ? PICK(random, id_lists) : PICK(random, lists);
 	} else if (on_id) {
 		filter.json = PICK(random, ids);
@@ -403,24 +439,53 @@ struct world {
 	size_t hits_seen;
 };
 
+static void put_expression(struct buffer *text, const struct filter *filter)
+{
+	bool is_negated = filter->op[0] == '!';
+	assert_int_equal(
+		buffer_printf(text, "%s%s%s%s", text->size > 0 ? " && " : "", is_negated ? "!" : "",
+			is_has(filter) ? "has(" : "", is_on_id(filter) ? "_id" : "doc"),
+		OK);
+	const char *path = is_on_id(filter) ? NULL : filter->field;
+	while (path) {
+		const char *point = strchr(path, '.');
+		size_t size = point ? (size_t)(point - path) : strlen(path);
+		bool is_word = is_has(filter) && !point;
+		assert_int_equal(
+			buffer_printf(text, is_word ? ".%.*s" : "[\"%.*s\"]", (int)size, path), OK);
+		path = point ? point + 1 : NULL;
+	}
+	assert_int_equal(is_has(filter) ? buffer_append_text(text, ")")
+					: buffer_printf(text, ".startsWith(%s)", filter->json),
+		OK);
+}
+
 /* The filters from another place on, so that their order says nothing. */
 static struct match_query *get(struct world *world, const struct wish *wish, size_t from)
 {
 	struct model_filter filters[FILTERS_MAX];
+	size_t filters_count = 0;
+	struct buffer text = {0};
 	for (size_t i = 0; i < wish->filters_count; i++) {
 		const struct filter *filter = &wish->filters[(from + i) % wish->filters_count];
-		filters[i] = (struct model_filter){
+		if (is_expression(filter)) {
+			put_expression(&text, filter);
+			continue;
+		}
+		filters[filters_count++] = (struct model_filter){
 			bytes_of(filter->field), bytes_of(filter->op), filter->value};
 	}
 	const struct model_subscription subscription = {.database = bytes_of(wish->database),
 		.collection = bytes_of(wish->collection),
 		.filters = filters,
-		.filters_count = wish->filters_count};
+		.filters_count = filters_count,
+		.expression = buffer_bytes(&text)};
 	struct match_refusal refusal = {0};
 	struct match_query *query = NULL;
 	if (match_query_get(world->match, &subscription, &refusal, &query) != OK) {
 		fail_msg("%s", refusal.text);
 	}
+	buffer_fini(&text);
 	return query;
 }
 

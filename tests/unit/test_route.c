@@ -66,8 +66,10 @@ static void open_stream(struct bench *bench, size_t i, size_t hard_bytes)
 
 static void bench_open(struct bench *bench)
 {
-	static const struct subs_limits limits = {
-		.id_bytes_max = 100, .per_stream_max = SIZE_MAX, .total_max = SIZE_MAX};
+	static const struct subs_limits limits = {.id_bytes_max = 100,
+		.per_stream_max = SIZE_MAX,
+		.total_max = SIZE_MAX,
+		.residuals_per_stream_max = SIZE_MAX};
 	*bench = (struct bench){0};
 	assert_int_equal(
 		match_new(&test_match_limits, 1, NULL, &bench->metrics, &bench->match), OK);

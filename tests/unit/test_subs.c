@@ -13,8 +13,10 @@
 #include <cmocka.h>
 
 static const struct err_info nothing_found = {0};
-static const struct subs_limits wide = {
-	.id_bytes_max = 100, .per_stream_max = SIZE_MAX, .total_max = SIZE_MAX};
+static const struct subs_limits wide = {.id_bytes_max = 100,
+	.per_stream_max = SIZE_MAX,
+	.total_max = SIZE_MAX,
+	.residuals_per_stream_max = SIZE_MAX};
 
 struct bench {
 	struct metrics metrics;
@@ -167,7 +169,10 @@ static void test_ids_belong_to_their_stream(void **state)
 static void test_limits(void **state)
 {
 	(void)state;
-	const struct subs_limits limits = {.id_bytes_max = 8, .per_stream_max = 2, .total_max = 3};
+	const struct subs_limits limits = {.id_bytes_max = 8,
+		.per_stream_max = 2,
+		.total_max = 3,
+		.residuals_per_stream_max = 3};
 	struct bench bench;
 	bench_open(&bench, &limits);
 	struct subs_stream *one = open_stream(&bench, &bench);

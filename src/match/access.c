@@ -1,0 +1,552 @@
+/*
+ * The access set of a query: predicates of which at least one holds if the query holds, and of all
+ * such sets the one that brings the fewest candidates as things stand.
+ *   a comparison          itself, or what it implies: `x == c` if a value can find it, else has(x)
+ *   AND                   that of its cheapest child, narrowed by a range beside it
+ *   OR                    the union of its children's
+ *   NOT, SAME             has(x) of the fields without which it would be an error
+ *   a program             none: the whole collection
+ */
+#include "match_priv.h"
+
+#include <math.h>
+
+#define NO_ACCESS UINT64_MAX
+#define KEYS_MAX 4096  /* of one `in`; a longer list is looked up by existence */
+#define RANGES_SEEN 8U /* of one AND; further ones do not narrow it */
+#define COST_UNIT 16U  /* of one query that stands there already */
+
+struct chooser {
+	struct arena *arena;
+	const struct match_index *index;
+	const struct match_query *query;
+	struct match_choices *choices;
+};
+
+static uint64_t add_costs(uint64_t a, uint64_t b)
+{
+	return a > NO_ACCESS - b ? NO_ACCESS : a + b;
+}
+
+static bool is_leaf(const match_word *word)
+{
+	return !match_word_is_join(*word);
+}
+
+/* ---- keys ---- */
+
+static uint64_t key_cost(const struct chooser *chooser, const struct match_predicate_key *key)
+{
+	const struct match_predicate *found = match_predicate_find(chooser->index, key);
+	uint64_t cost = found ? (uint64_t)found->scope.count * COST_UNIT : 0;
+	/* Of two that cost the same: what tells more documents apart. */
+	if (key->kind == CEL_HAS) {
+		return cost * 4 + 64;
+	}
+	if (key->kind == CEL_STARTS_WITH) {
+		return cost + 4;
+	}
+	if (key->kind == CEL_CONTAINS) {
+		return cost + 3;
+	}
+	bool is_text = key->constant->kind == VALUE_STRING;
+	bool is_coarse = key->constant->kind <= VALUE_BOOL;
+	return cost + (is_text ? 0 : is_coarse ? 8 : 1);
+}
+
+/* A document id is there nearly always, and sometimes unknown: that it exists says nothing. */
+static bool exists_key(struct match_path *path, struct match_predicate_key *ret_key)
+{
+	*ret_key = match_predicate_key_of(CEL_HAS, path, NULL);
+	return path != path->collection->id && path->parent;
+}
+
+/* What is implied by a large number is the double that it rounds to. */
+static enum err rounded_key(struct chooser *chooser, const struct match_predicate *leaf,
+	struct match_predicate_key *ret_key)
+{
+	const struct value *constant = match_predicate_constant(leaf);
+	struct value *rounded = arena_alloc(chooser->arena, sizeof(*rounded));
+	if (!rounded) {
+		return ERR_MEMORY;
+	}
+	*rounded = (struct value){.kind = VALUE_DOUBLE};
+	rounded->as.real = constant->kind == VALUE_INT ? (double)constant->as.integer
+						       : (double)constant->as.unsigned_integer;
+	*ret_key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, rounded);
+	return OK;
+}
+
+static enum err shortened_key(struct chooser *chooser, const struct match_predicate *leaf,
+	struct match_predicate_key *ret_key)
+{
+	struct value *prefix = arena_alloc(chooser->arena, sizeof(*prefix));
+	if (!prefix) {
+		return ERR_MEMORY;
+	}
+	*prefix = *match_predicate_constant(leaf);
+	prefix->size = MATCH_PREFIX_MAX;
+	*ret_key = match_predicate_key_of(CEL_STARTS_WITH, leaf->of.path, prefix);
+	return OK;
+}
+
+static bool is_large_number(const struct value *value)
+{
+	return value->kind == VALUE_INT || value->kind == VALUE_UINT;
+}
+
+/* The point that a comparison implies; ERR_NOT_FOUND: there is none. */
+static enum err implied_key(struct chooser *chooser, const struct match_predicate *leaf,
+	struct match_predicate_key *ret_key)
+{
+	if (leaf->kind == CEL_PROGRAM) {
+		return ERR_NOT_FOUND;
+	}
+	const struct value *constant = match_predicate_constant(leaf);
+	if (leaf->is_point) {
+		*ret_key =
+			match_predicate_key_of((enum cel_kind)leaf->kind, leaf->of.path, constant);
+		return OK;
+	}
+	if (leaf->kind == CEL_EQUAL && is_large_number(constant)) {
+		return rounded_key(chooser, leaf, ret_key);
+	}
+	if (leaf->kind == CEL_STARTS_WITH && constant->size > MATCH_PREFIX_MAX) {
+		return shortened_key(chooser, leaf, ret_key);
+	}
+	return exists_key(leaf->of.path, ret_key) ? OK : ERR_NOT_FOUND;
+}
+
+/* The field without which a comparison is an error. */
+static bool needed_key(const struct match_predicate *leaf, struct match_predicate_key *ret_key)
+{
+	if (leaf->kind == CEL_PROGRAM) {
+		return false;
+	}
+	struct match_path *path = leaf->of.path;
+	/* has() asks for the object, not for the field. */
+	path = leaf->kind == CEL_HAS ? path->parent : path;
+	return path && exists_key(path, ret_key);
+}
+
+/* Whether a list is a choice of points: each of its items is one, or implies one. */
+static bool is_splittable(const struct match_predicate *leaf)
+{
+	if (leaf->kind != CEL_IN) {
+		return false;
+	}
+	const struct value *list = match_predicate_constant(leaf);
+	const struct value *item = list + 1;
+	bool is_fine = list->size <= KEYS_MAX;
+	for (uint32_t i = 0; is_fine && i < list->size; i++) {
+		is_fine = is_large_number(item) ||
+			match_predicate_key_of(CEL_EQUAL, leaf->of.path, item).is_point;
+		item = value_after(item);
+	}
+	return is_fine;
+}
+
+/* ---- ranges ---- */
+
+struct range {
+	struct match_path *path;
+	enum match_order order;
+	struct match_bounds bounds;
+};
+
+static bool order_of(const struct value *constant, enum match_order *ret_order)
+{
+	bool is_known = constant->kind == VALUE_BOOL || constant->kind == VALUE_STRING ||
+		value_is_number(constant);
+	*ret_order = constant->kind == VALUE_BOOL ? MATCH_BOOLS
+		: constant->kind == VALUE_STRING  ? MATCH_TEXTS
+						  : MATCH_NUMBERS;
+	return is_known;
+}
+
+/* Closed, and wide enough for what rounding takes away. */
+static bool range_of(match_word word, struct range *ret_range)
+{
+	const struct match_predicate *leaf = match_word_predicate(word);
+	if (leaf->kind < CEL_LESS || leaf->kind > CEL_GREATER_OR_EQUAL) {
+		return false;
+	}
+	const struct value *constant = match_predicate_constant(leaf);
+	struct range range = {.path = leaf->of.path, .bounds = {0, UINT64_MAX}};
+	uint64_t point = 0;
+	if (!order_of(constant, &range.order) ||
+		!match_facet_point(range.order, constant, &point)) {
+		return false;
+	}
+	if (leaf->kind == CEL_LESS || leaf->kind == CEL_LESS_OR_EQUAL) {
+		range.bounds.high = point;
+	} else {
+		range.bounds.low = point;
+	}
+	*ret_range = range;
+	return true;
+}
+
+static bool is_two_sided(const struct range *range)
+{
+	return range->bounds.low > 0 && range->bounds.high < UINT64_MAX;
+}
+
+/* The ranges of an AND's children, those of one path in one; how many. */
+static uint32_t collect_ranges(const match_word *join, struct range ranges[RANGES_SEEN])
+{
+	uint32_t count = 0;
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
+		struct range range;
+		if (!is_leaf(word) || !range_of(*word, &range)) {
+			continue;
+		}
+		uint32_t i = 0;
+		while (i < count &&
+			(ranges[i].path != range.path || ranges[i].order != range.order)) {
+			i++;
+		}
+		if (i == count) {
+			if (count == RANGES_SEEN) {
+				break;
+			}
+			ranges[count++] = range;
+			continue;
+		}
+		struct match_bounds *bounds = &ranges[i].bounds;
+		bounds->low = bounds->low > range.bounds.low ? bounds->low : range.bounds.low;
+		bounds->high = bounds->high < range.bounds.high ? bounds->high : range.bounds.high;
+	}
+	return count;
+}
+
+static uint64_t range_cost(const struct chooser *chooser, const struct range *range)
+{
+	const struct match_facet *facet =
+		match_facet_find(&chooser->query->collection->residuals, range->path, range->order);
+	uint64_t count = facet ? facet->intervals.count : 0;
+	return 32 + count * COST_UNIT / (is_two_sided(range) ? 16 : 4);
+}
+
+/* The range of an AND that narrows best; false: it has none. */
+static bool best_range(
+	const struct chooser *chooser, const match_word *join, struct range *ret_range)
+{
+	struct range ranges[RANGES_SEEN];
+	uint32_t count = collect_ranges(join, ranges);
+	uint64_t best = NO_ACCESS;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t cost = range_cost(chooser, &ranges[i]);
+		if (cost < best) {
+			best = cost;
+			*ret_range = ranges[i];
+		}
+	}
+	return count > 0;
+}
+
+/* ---- costs ---- */
+
+static uint64_t leaf_cost(struct chooser *chooser, match_word word)
+{
+	const struct match_predicate *leaf = match_word_predicate(word);
+	const struct value *constant = match_predicate_constant(leaf);
+	struct range range;
+	struct match_predicate_key key;
+	if (range_of(word, &range)) {
+		return range_cost(chooser, &range);
+	}
+	if (!is_splittable(leaf)) {
+		return implied_key(chooser, leaf, &key) == OK ? key_cost(chooser, &key) : NO_ACCESS;
+	}
+	uint64_t cost = 0;
+	const struct value *item = constant + 1;
+	for (uint32_t i = 0; i < constant->size; i++) {
+		key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, item);
+		cost = add_costs(cost, 2 + (key.is_point ? key_cost(chooser, &key) : 0));
+		item = value_after(item);
+	}
+	return cost;
+}
+
+static uint64_t cost_of(struct chooser *chooser, const match_word *word, bool is_true);
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static uint64_t join_cost(
+	struct chooser *chooser, const match_word *join, bool is_true, bool is_all)
+{
+	uint64_t total = is_all ? 0 : NO_ACCESS;
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
+		uint64_t cost = cost_of(chooser, word, is_true);
+		if (is_all) {
+			total = add_costs(total, cost);
+		} else if (cost < total) {
+			total = cost;
+		}
+	}
+	return total;
+}
+
+/* What is true only if exactly one of two is. */
+static const match_word *exclusive_or(const match_word *word)
+{
+	bool is_not = match_word_is_join(*word) && match_word_join(*word) == MATCH_NOT;
+	bool is_same =
+		is_not && match_word_is_join(word[1]) && match_word_join(word[1]) == MATCH_SAME;
+	return is_same ? word + 1 : NULL;
+}
+
+/* Of the access set of a tree that holds, or (not is_true) that is no error. */
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static uint64_t cost_of(struct chooser *chooser, const match_word *word, bool is_true)
+{
+	struct match_predicate_key key;
+	if (is_leaf(word) && is_true) {
+		return leaf_cost(chooser, *word);
+	}
+	if (is_leaf(word)) {
+		return needed_key(match_word_predicate(*word), &key) ? key_cost(chooser, &key)
+								     : NO_ACCESS;
+	}
+	const match_word *same = is_true ? exclusive_or(word) : NULL;
+	switch (match_word_join(*word)) {
+	case MATCH_AND:
+		return join_cost(chooser, word, is_true, !is_true);
+	case MATCH_OR:
+		return join_cost(chooser, word, is_true, true);
+	case MATCH_NOT:
+		if (same) {
+			uint64_t either = join_cost(chooser, same, true, true);
+			uint64_t known = join_cost(chooser, same, false, false);
+			return either < known ? either : known;
+		}
+		return match_word_below(word[1]) == 0 && !is_leaf(word + 1)
+			? 0 /* never true */
+			: cost_of(chooser, word + 1, false);
+	case MATCH_SAME:
+		return join_cost(chooser, word, false, false);
+	case MATCH_TRUE:
+		break;
+	}
+	return NO_ACCESS;
+}
+
+/* ---- the set itself, of what has a cost ---- */
+
+static enum err add_choice(struct chooser *chooser, const struct match_choice *choice)
+{
+	struct match_choices *choices = chooser->choices;
+	if (choices->count == choices->capacity) {
+		size_t capacity = choices->capacity > 0 ? choices->capacity * 2 : 8;
+		struct match_choice *items = arena_alloc(chooser->arena, capacity * sizeof(*items));
+		if (!items) {
+			return ERR_MEMORY;
+		}
+		for (size_t i = 0; i < choices->count; i++) {
+			items[i] = choices->items[i];
+		}
+		choices->items = items;
+		choices->capacity = capacity;
+	}
+	choices->items[choices->count++] = *choice;
+	return OK;
+}
+
+static enum err add_key(struct chooser *chooser, const struct match_predicate_key *key)
+{
+	return add_choice(chooser, &(struct match_choice){.key = *key, .is_keyed = true});
+}
+
+static enum err add_range(struct chooser *chooser, const struct range *range)
+{
+	return add_choice(chooser,
+		&(struct match_choice){
+			.range = range->path, .order = range->order, .bounds = range->bounds});
+}
+
+/* Items that are too large for a point imply others. */
+static enum err add_item(
+	struct chooser *chooser, const struct match_predicate *leaf, const struct value *item)
+{
+	struct match_predicate_key key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, item);
+	if (!key.is_point && is_large_number(item)) {
+		struct value *rounded = arena_alloc(chooser->arena, sizeof(*rounded));
+		if (!rounded) {
+			return ERR_MEMORY;
+		}
+		*rounded = (struct value){.kind = VALUE_DOUBLE};
+		rounded->as.real = item->kind == VALUE_INT ? (double)item->as.integer
+							   : (double)item->as.unsigned_integer;
+		key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, rounded);
+	}
+	return add_key(chooser, &key);
+}
+
+static enum err choose_leaf(struct chooser *chooser, match_word word)
+{
+	const struct match_predicate *leaf = match_word_predicate(word);
+	struct range range;
+	if (range_of(word, &range)) {
+		return add_range(chooser, &range);
+	}
+	const struct value *constant = match_predicate_constant(leaf);
+	if (!is_splittable(leaf)) {
+		struct match_predicate_key key;
+		enum err err = implied_key(chooser, leaf, &key);
+		return err == OK ? add_key(chooser, &key) : err;
+	}
+	enum err err = OK;
+	const struct value *item = constant + 1;
+	for (uint32_t i = 0; err == OK && i < constant->size; i++) {
+		err = add_item(chooser, leaf, item);
+		item = value_after(item);
+	}
+	return err;
+}
+
+static enum err choose(struct chooser *chooser, const match_word *word, bool is_true);
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static enum err choose_all(struct chooser *chooser, const match_word *join, bool is_true)
+{
+	enum err err = OK;
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; err == OK && word < end;
+		word = match_word_after(word)) {
+		err = choose(chooser, word, is_true);
+	}
+	return err;
+}
+
+static const match_word *cheapest(struct chooser *chooser, const match_word *join, bool is_true)
+{
+	const match_word *best = NULL;
+	uint64_t best_cost = NO_ACCESS;
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
+		uint64_t cost = cost_of(chooser, word, is_true);
+		if (!best || cost < best_cost) {
+			best = word;
+			best_cost = cost;
+		}
+	}
+	return best;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static enum err choose_and(struct chooser *chooser, const match_word *join)
+{
+	const match_word *best = cheapest(chooser, join, true);
+	struct range range = {0};
+	bool has_range = best_range(chooser, join, &range);
+	struct range own;
+	if (is_leaf(best) && range_of(*best, &own)) {
+		return add_range(chooser, &range);
+	}
+	size_t first = chooser->choices->count;
+	enum err err = choose(chooser, best, true);
+	for (size_t i = first; err == OK && has_range && i < chooser->choices->count; i++) {
+		struct match_choice *choice = &chooser->choices->items[i];
+		if (choice->is_keyed && !choice->range) {
+			choice->range = range.path;
+			choice->order = range.order;
+			choice->bounds = range.bounds;
+		}
+	}
+	return err;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static enum err choose_not(struct chooser *chooser, const match_word *word, bool is_true)
+{
+	const match_word *same = is_true ? exclusive_or(word) : NULL;
+	if (!same) {
+		bool is_never = is_true && !is_leaf(word + 1) && match_word_below(word[1]) == 0;
+		return is_never ? OK : choose(chooser, word + 1, false);
+	}
+	bool is_either =
+		join_cost(chooser, same, true, true) < join_cost(chooser, same, false, false);
+	return is_either ? choose_all(chooser, same, true)
+			 : choose(chooser, cheapest(chooser, same, false), false);
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static enum err choose(struct chooser *chooser, const match_word *word, bool is_true)
+{
+	if (is_leaf(word)) {
+		struct match_predicate_key key;
+		if (is_true) {
+			return choose_leaf(chooser, *word);
+		}
+		check(needed_key(match_word_predicate(*word), &key));
+		return add_key(chooser, &key);
+	}
+	switch (match_word_join(*word)) {
+	case MATCH_AND:
+		return is_true ? choose_and(chooser, word) : choose_all(chooser, word, false);
+	case MATCH_OR:
+		return choose_all(chooser, word, is_true);
+	case MATCH_SAME:
+		return choose(chooser, cheapest(chooser, word, false), false);
+	case MATCH_NOT:
+		return choose_not(chooser, word, is_true);
+	case MATCH_TRUE:
+		break;
+	}
+	check(false); /* it has no cost */
+	return ERR_INTERNAL;
+}
+
+/* ---- */
+
+static bool is_id_equality(
+	const struct match_query *query, const match_word *word, enum cel_kind kind)
+{
+	const struct match_predicate *leaf = is_leaf(word) ? match_word_predicate(*word) : NULL;
+	return leaf && leaf->kind == kind && leaf->of.path == query->collection->id;
+}
+
+/* Document ids go before all else: who asks by id hears of hard deletes. */
+static enum err choose_id(struct chooser *chooser)
+{
+	const match_word *code = chooser->query->code;
+	bool is_and = match_word_is_join(*code) && match_word_join(*code) == MATCH_AND;
+	const match_word *end = match_word_after(code);
+	const match_word *found = NULL;
+	for (const match_word *word = is_and ? code + 1 : code; word < end;
+		word = match_word_after(word)) {
+		if (is_id_equality(chooser->query, word, CEL_EQUAL)) {
+			found = word;
+			break;
+		}
+		found = is_id_equality(chooser->query, word, CEL_IN) ? word : found;
+	}
+	check(found);
+	const struct match_predicate *leaf = match_word_predicate(*found);
+	if (leaf->kind == CEL_EQUAL) {
+		return choose_leaf(chooser, *found);
+	}
+	enum err err = OK;
+	const struct value *item = match_predicate_constant(leaf) + 1;
+	for (uint32_t i = 0; err == OK && i < match_predicate_constant(leaf)->size; i++) {
+		err = add_item(chooser, leaf, item);
+		item = value_after(item);
+	}
+	return err;
+}
+
+enum err match_access_choose(struct arena *arena, const struct match_index *index,
+	const struct match_query *query, struct match_choices *ret_choices)
+{
+	*ret_choices = (struct match_choices){0};
+	struct chooser chooser = {arena, index, query, ret_choices};
+	if (query->is_by_id) {
+		return choose_id(&chooser);
+	}
+	if (cost_of(&chooser, query->code, true) == NO_ACCESS) {
+		return add_choice(&chooser, &(struct match_choice){0});
+	}
+	return choose(&chooser, query->code, true);
+}

@@ -1,0 +1,464 @@
+/*
+ * From documents to queries that may hold. Each document is walked once along the tree of the paths
+ * that somebody reads; what it has there is looked up: by its value, by its elements, by its
+ * beginning, by its being there. A batch goes through each step together, and each step asks for
+ * the memory that the next one will read.
+ */
+#include "match_priv.h"
+
+/* Room of so many found values or probes is given back after a batch that needed it. */
+#define KEPT_MAX 65536U
+
+struct found {
+	struct match_path *path;
+	const struct value *value;
+};
+
+/* A point to be looked up. */
+struct probe {
+	uint64_t hash;
+	struct match_path *path;
+	enum cel_kind kind;
+	const struct value *value; /* NULL: `own` */
+	struct value own;
+	struct match_predicate *predicate; /* that was found; NULL: nobody asks */
+};
+
+struct looked {
+	const struct event *event;
+	struct match_collection *collection; /* NULL: nobody asks */
+	struct value id;
+	bool knows_id;
+	size_t found_first, found_end;
+	size_t probes_first, probes_end;
+	size_t id_probes_end; /* those of the id come first */
+};
+
+struct match_lookup {
+	struct match_index *index;
+	uint64_t walk;
+	uint64_t stamp; /* of the event at hand */
+	struct looked events[MATCH_BATCH_MAX];
+	struct found *found;
+	size_t found_count, found_capacity;
+	struct probe *probes;
+	size_t probes_count, probes_capacity;
+};
+
+enum err match_lookup_new(struct match_index *index, struct match_lookup **ret_lookup)
+{
+	struct match_lookup *lookup = mem_calloc(1, sizeof(*lookup));
+	if (!lookup) {
+		return ERR_MEMORY;
+	}
+	lookup->index = index;
+	*ret_lookup = lookup;
+	return OK;
+}
+
+void match_lookup_free(struct match_lookup *lookup)
+{
+	if (lookup) {
+		mem_free(lookup->found);
+		mem_free(lookup->probes);
+		mem_free(lookup);
+	}
+}
+
+/* ---- arrays that grow ---- */
+
+static void *with_room(void *items, size_t count, size_t *capacity, size_t size)
+{
+	if (count < *capacity) {
+		return items;
+	}
+	size_t more = *capacity > 0 ? *capacity * 2 : 256;
+	void *moved = mem_realloc(items, more * size);
+	*capacity = moved ? more : *capacity;
+	return moved;
+}
+
+static void begin_batch(struct match_lookup *lookup)
+{
+	if (lookup->found_capacity > KEPT_MAX) {
+		mem_free(lookup->found);
+		lookup->found = NULL;
+		lookup->found_capacity = 0;
+	}
+	if (lookup->probes_capacity > KEPT_MAX) {
+		mem_free(lookup->probes);
+		lookup->probes = NULL;
+		lookup->probes_capacity = 0;
+	}
+	lookup->found_count = 0;
+	lookup->probes_count = 0;
+}
+
+/* ---- probes ---- */
+
+static struct match_predicate_key key_of(const struct probe *probe)
+{
+	return (struct match_predicate_key){.kind = probe->kind,
+		.is_point = true,
+		.path = probe->path,
+		.constant = probe->value ? probe->value : &probe->own};
+}
+
+static enum err add_probe(struct match_lookup *lookup, struct probe probe)
+{
+	void *probes = with_room(
+		lookup->probes, lookup->probes_count, &lookup->probes_capacity, sizeof(probe));
+	if (!probes) {
+		return ERR_MEMORY;
+	}
+	lookup->probes = probes;
+	struct probe *added = &lookup->probes[lookup->probes_count++];
+	*added = probe;
+	const struct match_predicate_key key = key_of(added);
+	added->hash = map_hash(&lookup->index->predicates, &key);
+	map_prefetch(&lookup->index->predicates, added->hash);
+	return OK;
+}
+
+/*
+ * Objects take no part: hashing one costs the square of its members, and whoever writes documents
+ * could choose a large one. No point has an object in it.
+ */
+static bool is_hashable(const struct value *value)
+{
+	const struct value *end = value_after(value);
+	for (const struct value *cell = value; cell < end; cell++) {
+		if (cell->kind == VALUE_OBJECT) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static enum err probe_elements(
+	struct match_lookup *lookup, struct match_path *path, const struct value *value)
+{
+	bool is_object = value->kind == VALUE_OBJECT;
+	if (!is_object && value->kind != VALUE_LIST) {
+		return OK;
+	}
+	enum err err = OK;
+	const struct value *end = value_after(value);
+	for (const struct value *item = value + 1; err == OK && item < end;) {
+		if (is_object || is_hashable(item)) {
+			err = add_probe(lookup,
+				(struct probe){.path = path, .kind = CEL_CONTAINS, .value = item});
+		}
+		item = value_after(is_object ? item + 1 : item);
+	}
+	return err;
+}
+
+static enum err probe_prefixes(
+	struct match_lookup *lookup, struct match_path *path, const struct value *value)
+{
+	if (value->kind != VALUE_STRING) {
+		return OK;
+	}
+	enum err err = OK;
+	uint64_t lengths = path->prefix_lengths;
+	while (err == OK && lengths) {
+		uint32_t size = (uint32_t)__builtin_ctzll(lengths) + 1;
+		if (size > value->size) {
+			break;
+		}
+		struct probe probe = {.path = path, .kind = CEL_STARTS_WITH, .own = *value};
+		probe.own.size = size;
+		err = add_probe(lookup, probe);
+		lengths &= lengths - 1;
+	}
+	return err;
+}
+
+static enum err probe_value(
+	struct match_lookup *lookup, struct match_path *path, const struct value *value)
+{
+	enum err err = OK;
+	if (path->equals > 0 && is_hashable(value)) {
+		err = add_probe(
+			lookup, (struct probe){.path = path, .kind = CEL_EQUAL, .value = value});
+	}
+	if (err == OK && path->elements > 0) {
+		err = probe_elements(lookup, path, value);
+	}
+	if (err == OK && path->prefix_lengths) {
+		err = probe_prefixes(lookup, path, value);
+	}
+	return err;
+}
+
+/* ---- the walk ---- */
+
+/* The last of repeated members counts. */
+static enum err note_value(
+	struct match_lookup *lookup, struct match_path *path, const struct value *value)
+{
+	if (path->walk == lookup->walk) {
+		lookup->found[path->found].value = value;
+		return OK;
+	}
+	void *found = with_room(lookup->found, lookup->found_count, &lookup->found_capacity,
+		sizeof(*lookup->found));
+	if (!found) {
+		return ERR_MEMORY;
+	}
+	lookup->found = found;
+	path->walk = lookup->walk;
+	path->found = (uint32_t)lookup->found_count;
+	lookup->found[lookup->found_count++] = (struct found){path, value};
+	return OK;
+}
+
+static enum err walk_members(
+	struct match_lookup *lookup, const struct match_path *path, const struct value *object)
+{
+	enum err err = OK;
+	const struct value *end = value_after(object);
+	for (const struct value *name = object + 1; err == OK && name < end;) {
+		struct match_path *child = match_path_child(lookup->index, path, value_text(name));
+		if (child) {
+			err = note_value(lookup, child, name + 1);
+		}
+		name = value_after(name + 1);
+	}
+	return err;
+}
+
+/* What is found is itself looked into: the list is the queue of the walk. */
+static enum err walk(
+	struct match_lookup *lookup, struct match_path *document, const struct value *value)
+{
+	lookup->walk++;
+	size_t next = lookup->found_count;
+	enum err err = note_value(lookup, document, value);
+	for (; err == OK && next < lookup->found_count; next++) {
+		const struct found found = lookup->found[next];
+		if (found.path->parent) {
+			err = probe_value(lookup, found.path, found.value);
+		}
+		if (err == OK && found.path->first_child && found.value->kind == VALUE_OBJECT) {
+			err = walk_members(lookup, found.path, found.value);
+		}
+	}
+	return err;
+}
+
+static enum err look(struct match_lookup *lookup, struct looked *looked)
+{
+	const struct event *event = looked->event;
+	const struct match_collection *collection = looked->collection;
+	/* Of a document that was refused an empty id may mean that none was read. */
+	bool is_lost = event->is_refused && event->document_id.size == 0;
+	enum err err = OK;
+	looked->knows_id = !event->id_is_unknown && !is_lost;
+	looked->id = value_string(event->document_id);
+	if (collection->id && looked->knows_id) {
+		err = probe_value(lookup, collection->id, &looked->id);
+	}
+	looked->id_probes_end = lookup->probes_count;
+	if (err == OK && collection->document && event->document) {
+		err = walk(lookup, collection->document, event->document);
+	}
+	/* The id is no member of the document, and last. */
+	if (err == OK && collection->id && looked->knows_id) {
+		lookup->walk++;
+		err = note_value(lookup, collection->id, &looked->id);
+	}
+	return err;
+}
+
+static void find_predicates(struct match_lookup *lookup)
+{
+	for (size_t i = 0; i < lookup->probes_count; i++) {
+		struct probe *probe = &lookup->probes[i];
+		const struct match_predicate_key key = key_of(probe);
+		probe->predicate = map_find_hashed(&lookup->index->predicates, probe->hash, &key);
+		if (probe->predicate && probe->predicate->scope.count > 0) {
+			__builtin_prefetch(probe->predicate->scope.as.query);
+		}
+	}
+}
+
+enum err match_lookup_prepare(
+	struct match_lookup *lookup, struct event *const *events, size_t count)
+{
+	check(count <= MATCH_BATCH_MAX);
+	begin_batch(lookup);
+	enum err err = OK;
+	for (size_t i = 0; err == OK && i < count; i++) {
+		struct looked *looked = &lookup->events[i];
+		const struct event *event = events[i];
+		bool has_operation = event->operation != MODEL_NO_OPERATION;
+		*looked = (struct looked){.event = event,
+			.found_first = lookup->found_count,
+			.probes_first = lookup->probes_count};
+		if (has_operation) {
+			looked->collection = match_index_collection(
+				lookup->index, event->change.database, event->collection);
+		}
+		if (looked->collection) {
+			check(event->is_read);
+			err = look(lookup, looked);
+		}
+		looked->found_end = lookup->found_count;
+		looked->probes_end = lookup->probes_count;
+	}
+	if (err == OK) {
+		find_predicates(lookup);
+	}
+	return err;
+}
+
+/* ---- the visit ---- */
+
+const struct match_collection *match_lookup_activate(
+	struct match_lookup *lookup, size_t number, uint64_t stamp)
+{
+	struct looked *looked = &lookup->events[number];
+	lookup->stamp = stamp;
+	for (size_t i = looked->found_first; i < looked->found_end; i++) {
+		struct match_path *path = lookup->found[i].path;
+		path->stamp = stamp;
+		path->value = lookup->found[i].value;
+	}
+	return looked->collection;
+}
+
+struct visit {
+	struct match_lookup *lookup;
+	bool is_by_id; /* of queries by document id, or of all but those */
+	match_visit_fn visit;
+	void *ctx;
+};
+
+static enum err visit_query(void *ctx, void *item)
+{
+	const struct visit *visit = ctx;
+	struct match_query *query = item;
+	if (query->seen == visit->lookup->stamp || query->is_by_id != visit->is_by_id) {
+		return OK;
+	}
+	query->seen = visit->lookup->stamp;
+	return visit->visit(visit->ctx, query);
+}
+
+static enum err visit_list(struct visit *visit, const struct match_scope *scope)
+{
+	if (scope->count == 1) {
+		return visit_query(visit, scope->as.query);
+	}
+	const uint32_t ahead = 8;
+	const struct match_entry *entries = scope->as.entries;
+	enum err err = OK;
+	for (uint32_t i = 0; err == OK && i < scope->count; i++) {
+		if (i + ahead < scope->count) {
+			__builtin_prefetch(entries[i + ahead].query);
+		}
+		err = visit_query(visit, entries[i].query);
+	}
+	return err;
+}
+
+static enum err visit_facets(struct visit *visit, const struct match_scope *scope)
+{
+	enum err err = OK;
+	for (const struct match_facet *facet = scope->facets; err == OK && facet;
+		facet = facet->next) {
+		const struct match_path *path = facet->path;
+		uint64_t point = 0;
+		if (path->stamp == visit->lookup->stamp &&
+			match_facet_point(facet->order, path->value, &point)) {
+			err = match_intervals_stab(&facet->intervals, point, visit_query, visit);
+		}
+	}
+	return err;
+}
+
+static enum err visit_scope(struct visit *visit, const struct match_scope *scope)
+{
+	enum err err = visit_list(visit, scope);
+	return err == OK ? visit_facets(visit, scope) : err;
+}
+
+/* A predicate that is known to hold need not be evaluated for this event. */
+static enum err visit_predicate(struct visit *visit, struct match_predicate *predicate)
+{
+	if (match_scope_is_empty(&predicate->scope)) {
+		return OK;
+	}
+	predicate->memo = visit->lookup->stamp << 8 | CEL_IS_TRUE;
+	return visit_scope(visit, &predicate->scope);
+}
+
+static enum err visit_probes(struct visit *visit, size_t first, size_t end)
+{
+	enum err err = OK;
+	for (size_t i = first; err == OK && i < end; i++) {
+		struct match_predicate *predicate = visit->lookup->probes[i].predicate;
+		if (predicate) {
+			err = visit_predicate(visit, predicate);
+		}
+	}
+	return err;
+}
+
+static enum err visit_existing(struct visit *visit, const struct looked *looked)
+{
+	enum err err = OK;
+	for (size_t i = looked->found_first; err == OK && i < looked->found_end; i++) {
+		const struct match_path *path = visit->lookup->found[i].path;
+		if (path->exists) {
+			err = visit_predicate(visit, path->exists);
+		}
+	}
+	return err;
+}
+
+/* Those of the id, which may be known by the document's identity alone. */
+static enum err visit_id(struct visit *visit, const struct looked *looked)
+{
+	const struct event *event = looked->event;
+	if (looked->collection->id && !looked->knows_id && event->has_identity) {
+		struct match_predicate *predicate =
+			match_predicate_identify(visit->lookup->index, event);
+		bool is_ours = predicate && predicate->of.path == looked->collection->id;
+		return is_ours ? visit_predicate(visit, predicate) : OK;
+	}
+	return visit_probes(visit, looked->probes_first, looked->id_probes_end);
+}
+
+static enum err visit_others(struct visit *visit, const struct looked *looked)
+{
+	enum err err = visit_id(visit, looked);
+	if (err == OK) {
+		err = visit_probes(visit, looked->id_probes_end, looked->probes_end);
+	}
+	if (err == OK) {
+		err = visit_existing(visit, looked);
+	}
+	return err == OK ? visit_scope(visit, &looked->collection->residuals) : err;
+}
+
+enum err match_lookup_visit(
+	struct match_lookup *lookup, size_t number, match_visit_fn visit_fn, void *ctx)
+{
+	const struct looked *looked = &lookup->events[number];
+	struct visit visit = {lookup, true, visit_fn, ctx};
+	enum err err = visit_id(&visit, looked);
+	if (looked->event->is_purge) {
+		return err;
+	}
+	if (err == OK && looked->collection->whole) {
+		err = visit_fn(ctx, looked->collection->whole);
+	}
+	if (err == OK && looked->event->document) {
+		visit.is_by_id = false;
+		err = visit_others(&visit, looked);
+	}
+	return err;
+}

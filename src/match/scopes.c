@@ -1,0 +1,156 @@
+/*
+ * The places where queries stand: a list without an order, from which each can be taken at once
+ * because it knows its place, and ordered sets by the ranges of a path.
+ */
+#include "match_priv.h"
+
+/* ---- lists ---- */
+
+#define ENTRIES_MIN 4U
+
+static void put_place(const struct match_entry *entry, uint32_t place)
+{
+	match_query_accesses(entry->query)[entry->access].place = place;
+}
+
+/* From one entry, in the scope itself, to a list of it. */
+static enum err make_list(struct match_scope *scope)
+{
+	struct match_entry *entries = mem_alloc(ENTRIES_MIN * sizeof(*entries));
+	if (!entries) {
+		return ERR_MEMORY;
+	}
+	entries[0] = (struct match_entry){scope->as.query, scope->extra};
+	scope->as.entries = entries;
+	scope->extra = ENTRIES_MIN;
+	return OK;
+}
+
+static enum err resize_list(struct match_scope *scope, uint32_t capacity)
+{
+	struct match_entry *entries = mem_realloc(scope->as.entries, capacity * sizeof(*entries));
+	if (!entries) {
+		return ERR_MEMORY;
+	}
+	scope->as.entries = entries;
+	scope->extra = capacity;
+	return OK;
+}
+
+enum err match_scope_add(
+	struct match_scope *scope, struct match_query *query, uint32_t access, uint32_t *ret_place)
+{
+	enum err err = OK;
+	if (scope->count == 0) {
+		scope->as.query = query;
+		scope->extra = access;
+	} else {
+		if (scope->count == 1) {
+			err = make_list(scope);
+		} else if (scope->count == scope->extra) {
+			err = resize_list(scope, scope->extra * 2);
+		}
+		if (err != OK) {
+			return err;
+		}
+		scope->as.entries[scope->count] = (struct match_entry){query, access};
+	}
+	*ret_place = scope->count++;
+	return OK;
+}
+
+void match_scope_remove(struct match_scope *scope, uint32_t place)
+{
+	check(place < scope->count);
+	if (--scope->count == 0) {
+		scope->as.query = NULL;
+		return;
+	}
+	struct match_entry *entries = scope->as.entries;
+	if (place < scope->count) {
+		entries[place] = entries[scope->count];
+		put_place(&entries[place], place);
+	}
+	if (scope->count == 1) {
+		scope->as.query = entries[0].query;
+		scope->extra = entries[0].access;
+		mem_free(entries);
+	} else if (scope->count >= ENTRIES_MIN && scope->count <= scope->extra / 4) {
+		(void)resize_list(scope, scope->extra / 2); /* on lack it stays as large as it is */
+	}
+}
+
+/* ---- facets ---- */
+
+bool match_facet_point(enum match_order order, const struct value *value, uint64_t *ret_point)
+{
+	switch ((enum value_kind)value->kind) {
+	case VALUE_INT:
+		*ret_point = match_key_of_number((double)value->as.integer);
+		return order == MATCH_NUMBERS;
+	case VALUE_UINT:
+		*ret_point = match_key_of_number((double)value->as.unsigned_integer);
+		return order == MATCH_NUMBERS;
+	case VALUE_DOUBLE:
+		*ret_point = match_key_of_number(value->as.real);
+		return order == MATCH_NUMBERS;
+	case VALUE_STRING:
+		*ret_point = match_key_of_text(value_text(value));
+		return order == MATCH_TEXTS;
+	case VALUE_BOOL:
+		*ret_point = value->as.boolean;
+		return order == MATCH_BOOLS;
+	case VALUE_NONE:
+	case VALUE_NULL:
+	case VALUE_LIST:
+	case VALUE_OBJECT:
+		break;
+	}
+	return false;
+}
+
+struct match_facet *match_facet_find(
+	const struct match_scope *scope, const struct match_path *path, enum match_order order)
+{
+	struct match_facet *facet = scope->facets;
+	while (facet && (facet->path != path || facet->order != order)) {
+		facet = facet->next;
+	}
+	return facet;
+}
+
+enum err match_facet_get(struct match_scope *scope, struct match_predicate *key,
+	struct match_path *path, enum match_order order, struct match_facet **ret_facet)
+{
+	struct match_facet *facet = match_facet_find(scope, path, order);
+	if (!facet) {
+		facet = mem_calloc(1, sizeof(*facet));
+		if (!facet) {
+			return ERR_MEMORY;
+		}
+		facet->key = key;
+		facet->path = path;
+		facet->order = order;
+		facet->next = scope->facets;
+		scope->facets = facet;
+		match_path_hold(path);
+	}
+	*ret_facet = facet;
+	return OK;
+}
+
+void match_facet_drop_if_empty(
+	struct match_index *index, struct match_scope *scope, struct match_facet *facet)
+{
+	if (facet->intervals.count > 0) {
+		return;
+	}
+	struct match_facet **place = &scope->facets;
+	while (*place != facet) {
+		place = &(*place)->next;
+	}
+	*place = facet->next;
+	match_path_put(index, facet->path);
+	match_intervals_fini(&facet->intervals);
+	mem_free(facet);
+}
