@@ -29,6 +29,7 @@ struct cli_command {
 	enum cli_status (*run)(const struct cli_command *command, int count, char **arguments);
 };
 
+extern const struct cli_command cli_bench;
 extern const struct cli_command cli_check;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_puller;

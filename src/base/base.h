@@ -168,6 +168,7 @@ void *map_find(const struct map *map, const void *key);
  */
 uint64_t map_hash(const struct map *map, const void *key);
 void map_prefetch(const struct map *map, uint64_t hash);
+void map_prefetch_item(const struct map *map, uint64_t hash); /* some time after map_prefetch */
 void *map_find_hashed(const struct map *map, uint64_t hash, const void *key);
 /* Looks for no twin. ERR_MEMORY changes nothing. */
 enum err map_insert(struct map *map, void *item) MUST_CHECK;

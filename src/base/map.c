@@ -1,14 +1,14 @@
 /*
  * Extendible hashing. A directory, indexed by the first bits of a hash, leads to segments; items of
  * a segment share at least those bits. A segment is an array in the order of the last 32 bits of
- * the hashes. These scale to an item's home, and the item stands there or, behind the others that
- * have to, as near as can be; a search ends at a free slot or at the first that is behind it in
- * order. Nothing wraps round: behind the homes there are spare slots, of which the last is always
- * free.
+ * the hashes. These scale to an item's home, which is a cache line, and the item stands there or,
+ * behind those before it in order, in the next free slot. So a search ends at a free slot, or where
+ * the order says. Nothing wraps round: behind the homes there are spare slots, of which the last is
+ * always free.
  *
- * A segment that is full becomes a quarter larger until it would pass SLOTS_MAX, then it is split
- * by one more bit. Both keep the order, so each is one walk. What was emptied is made smaller, or
- * joined to its twin.
+ * A segment is full at 13/16. Then it becomes larger, by a quarter when it is not small, until it
+ * would pass SLOTS_MAX; then it is split by one more bit. Both keep the order, so each is one walk.
+ * What was emptied is made smaller, or joined to its twin.
  *
  * An item further than PROBES_MAX from home in a segment half empty is no accident: the hashes are
  * chosen, or bad. Then the map takes another seed, and each insertion moves some items from the old
@@ -22,10 +22,11 @@
 
 #define LINE ((size_t)4) /* slots in a cache line: homes are at their beginnings */
 #define CAPACITY_MIN 8U
-#define SLOTS_MAX 4096U   /* homes of a segment */
-#define MERGE_MAX 1536U   /* items of two segments that are made one */
-#define PROBES_MAX 64U    /* from an item's home to its place */
-#define MOVES 64U         /* items of the old table for each insertion */
+#define SLOTS_MAX 4096U           /* homes of a segment */
+#define END_MAX ((size_t)1 << 31) /* slots of a segment that cannot be split */
+#define MERGE_MAX 1536U           /* items of two segments that are made one */
+#define PROBES_MAX 64U            /* from an item's home to its place */
+#define MOVES 64U                 /* items of the old table for each insertion */
 #define DIRECTORY_MIN 32U /* so many segments, or one for each ITEMS_LEAST, may be told apart */
 #define ITEMS_LEAST 128U
 
@@ -42,7 +43,6 @@ struct map_segment {
 	uint32_t end; /* slots */
 	uint32_t count;
 	uint32_t depth; /* bits that its items share */
-	uint32_t unused[2];
 	struct map_slot slots[];
 };
 
@@ -171,8 +171,8 @@ static bool fill(struct map_segment *segment, struct source source)
 static struct map_segment *segment_new(
 	const struct source *source, uint32_t capacity, uint32_t depth)
 {
-	for (uint32_t spare = PROBES_MAX; spare < UINT32_MAX / 2 - capacity; spare *= 2) {
-		size_t end = (size_t)capacity + spare;
+	for (size_t spare = PROBES_MAX; capacity + spare <= END_MAX; spare *= 2) {
+		size_t end = capacity + spare;
 		struct map_segment *segment = segment_alloc(end);
 		if (!segment) {
 			return NULL;
@@ -338,7 +338,7 @@ static enum err grow(struct map *map, uint64_t hash)
 	struct map_segment *segment = map->table.entries[number_of(&map->table, hash)].segment;
 	uint32_t capacity = segment->capacity;
 	if (segment->count > capacity / 2) {
-		capacity += capacity / 16 * 4 + CAPACITY_MIN;
+		capacity += capacity < SLOTS_MAX / 4 ? capacity : capacity / 16 * 4;
 	}
 	if (capacity > SLOTS_MAX && may_split(map, segment)) {
 		return split(map, hash, segment);
@@ -558,6 +558,25 @@ void map_prefetch(const struct map *map, uint64_t hash)
 	if (map->table.entries) {
 		const struct map_entry *entry = &map->table.entries[number_of(&map->table, hash)];
 		__builtin_prefetch(&entry->segment->slots[home_of(hash, entry->capacity)]);
+	}
+}
+
+void map_prefetch_item(const struct map *map, uint64_t hash)
+{
+	if (!map->table.entries) {
+		return;
+	}
+	const struct map_entry *entry = &map->table.entries[number_of(&map->table, hash)];
+	if (entry->capacity == 0) {
+		return;
+	}
+	const struct map_slot *line = &entry->segment->slots[home_of(hash, entry->capacity)];
+	unsigned found = equal_in(line, hash);
+	if (found) {
+		const char *item = line[__builtin_ctz(found)].item;
+		__builtin_prefetch(item);
+		__builtin_prefetch(
+			item + 64); /* most items begin in one line and end in the next */
 	}
 }
 

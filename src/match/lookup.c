@@ -275,6 +275,9 @@ static enum err look(struct match_lookup *lookup, struct looked *looked)
 static void find_predicates(struct match_lookup *lookup)
 {
 	for (size_t i = 0; i < lookup->probes_count; i++) {
+		map_prefetch_item(&lookup->index->predicates, lookup->probes[i].hash);
+	}
+	for (size_t i = 0; i < lookup->probes_count; i++) {
 		struct probe *probe = &lookup->probes[i];
 		const struct match_predicate_key key = key_of(probe);
 		probe->predicate = map_find_hashed(&lookup->index->predicates, probe->hash, &key);

@@ -100,13 +100,17 @@ static inline bool same_short(const char *a, const char *b, size_t size)
 /* Names of one size seldom share it. */
 static inline uint16_t mark_of(const char *text, size_t size)
 {
-	if (size == 0) {
-		return 0;
+	uint32_t first = 0;
+	uint32_t last = 0;
+	if (size < sizeof(first)) {
+		for (size_t i = 0; i < size; i++) {
+			first = first << 5 ^ (unsigned char)text[i];
+		}
+		return (uint16_t)first;
 	}
-	unsigned first = (unsigned char)text[0];
-	unsigned middle = (unsigned char)text[size / 2];
-	unsigned last = (unsigned char)text[size - 1];
-	return (uint16_t)(first ^ middle << 4 ^ last << 8);
+	memcpy(&first, text, sizeof(first));
+	memcpy(&last, text + size - sizeof(last), sizeof(last));
+	return (uint16_t)((first * 0x9E3779B1U ^ last * 0x85EBCA77U) >> 16);
 }
 
 /*
@@ -139,7 +143,7 @@ static inline const struct value *find_marked(
 void value_seal(struct value *object)
 {
 	debug_check(object->kind == VALUE_OBJECT);
-	uint64_t seen[8] = {0};
+	uint64_t seen[16] = {0};
 	if (object->size > SEALED_MEMBERS_MAX) {
 		return;
 	}
@@ -148,8 +152,8 @@ void value_seal(struct value *object)
 	while (name < end) {
 		name->mark = mark_of(name->as.text, name->size);
 		uint32_t hash = (name->mark + name->size) * 0x9E3779B1U;
-		uint64_t *word = &seen[hash >> 29];
-		uint64_t bit = (uint64_t)1 << (hash >> 23 & 63);
+		uint64_t *word = &seen[hash >> 28];
+		uint64_t bit = (uint64_t)1 << (hash >> 22 & 63);
 		if ((*word & bit) && find_marked(object + 1, name, value_text(name))) {
 			return;
 		}
