@@ -113,7 +113,7 @@ static enum err check_cells(const struct value *constant, struct err_info *info)
  * 5.0 and 5u are 5 to every comparison. From 2^53 on a double is not its integer: an int next to it
  * is rounded to it before they are compared, but differs from the integer.
  */
-static struct value canonical_cell(struct value cell)
+struct value cel_canonical_cell(struct value cell)
 {
 	const double exact_below = 9007199254740992.0;
 	if (cell.kind == VALUE_DOUBLE && fabs(cell.as.real) < exact_below &&
@@ -135,7 +135,7 @@ static enum err copy_constant(
 		return ERR_MEMORY;
 	}
 	for (size_t i = 0; i < count; i++) {
-		cells[i] = canonical_cell(constant[i]);
+		cells[i] = cel_canonical_cell(constant[i]);
 		if (cells[i].kind == VALUE_STRING) {
 			struct bytes text = arena_copy(arena, value_text(&constant[i]));
 			if (!text.data) {

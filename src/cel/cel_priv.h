@@ -8,6 +8,9 @@
 enum err cel_make_condition(struct arena *arena, const struct cel_node *node,
 	const struct cel_node **ret_node) MUST_CHECK;
 
+/* A number as constants have it: as an int where every comparison takes it for one. */
+struct value cel_canonical_cell(struct value cell);
+
 /* The order of scalars in a canonical list: by kind, size, number, text. 0: written the same. */
 int cel_order_cells(const struct value *a, const struct value *b);
 

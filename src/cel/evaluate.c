@@ -5,6 +5,8 @@
  */
 #include "cel_priv.h"
 
+#include <math.h>
+
 #define SEARCHED_MIN 16 /* items: fewer are looked at one by one */
 
 static enum cel_outcome outcome_of(bool holds)
@@ -38,18 +40,52 @@ static bool list_has(const struct value *list, const struct value *wanted)
 	return false;
 }
 
-/*
- * Whether a value equals only what is written as it is. The others may equal a number of another
- * kind, or are no single cell.
- */
-static bool is_found_by_order(const struct value *value)
+/* Whether a scalar that is written so is among those in canonical order. */
+static bool search(const struct value *list, const struct value *wanted)
 {
-	const int64_t exact_below = (int64_t)1 << 53;
-	if (value->kind == VALUE_INT) {
-		return value->as.integer < exact_below && value->as.integer > -exact_below;
+	uint32_t low = 0;
+	uint32_t high = list->size;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int found = cel_order_cells(wanted, &list[1 + middle]);
+		if (found == 0) {
+			return true;
+		}
+		low = found > 0 ? middle + 1 : low;
+		high = found < 0 ? middle : high;
 	}
-	return value->kind == VALUE_STRING || value->kind == VALUE_BOOL ||
-		value->kind == VALUE_NULL;
+	return false;
+}
+
+/*
+ * Among scalars in canonical order. A large integer also equals the double that it is rounded to;
+ * to a large double many integers are rounded, so each item is looked at.
+ */
+static bool search_equal(const struct value *list, const struct value *field)
+{
+	const double exact_below = 9007199254740992.0;
+	struct value wanted = cel_canonical_cell(*field);
+	switch ((enum value_kind)wanted.kind) {
+	case VALUE_INT:
+	case VALUE_UINT: {
+		const struct value rounded = {.kind = VALUE_DOUBLE,
+			.as.real = wanted.kind == VALUE_INT ? (double)wanted.as.integer
+							    : (double)wanted.as.unsigned_integer};
+		return search(list, &wanted) || search(list, &rounded);
+	}
+	case VALUE_DOUBLE:
+		return fabs(wanted.as.real) < exact_below ? search(list, &wanted)
+							  : list_has(list, field);
+	case VALUE_NULL:
+	case VALUE_BOOL:
+	case VALUE_STRING:
+		return search(list, &wanted);
+	case VALUE_NONE:
+	case VALUE_LIST:
+	case VALUE_OBJECT:
+		break;
+	}
+	return false;
 }
 
 /*
@@ -59,21 +95,8 @@ static bool is_found_by_order(const struct value *value)
 __attribute__((noinline)) static bool is_in(const struct cel_node *node, const struct value *field)
 {
 	const struct value *list = node->constant;
-	if (!node->is_sorted || list->size < SEARCHED_MIN || !is_found_by_order(field)) {
-		return list_has(list, field);
-	}
-	uint32_t low = 0;
-	uint32_t high = list->size;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-		int found = cel_order_cells(field, &list[1 + middle]);
-		if (found == 0) {
-			return true;
-		}
-		low = found > 0 ? middle + 1 : low;
-		high = found < 0 ? middle : high;
-	}
-	return false;
+	return node->is_sorted && list->size >= SEARCHED_MIN ? search_equal(list, field)
+							     : list_has(list, field);
 }
 
 /* `constant in field`: the keys of objects are strings, so another constant is none of them. */
