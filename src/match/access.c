@@ -152,6 +152,8 @@ struct range {
 	struct match_path *path;
 	enum match_order order;
 	struct match_bounds bounds;
+	uint32_t leaves; /* comparisons that it is made of */
+	bool is_exact;   /* whatever is in the bounds holds */
 };
 
 static bool order_of(const struct value *constant, enum match_order *ret_order)
@@ -164,7 +166,30 @@ static bool order_of(const struct value *constant, enum match_order *ret_order)
 	return is_known;
 }
 
-/* Closed, and wide enough for what rounding takes away. */
+/* Whether the point of a constant is that of no other value. */
+static bool has_own_point(const struct value *constant)
+{
+	if (constant->kind == VALUE_INT) {
+		const int64_t exact_below = (int64_t)1 << 53;
+		return constant->as.integer < exact_below && constant->as.integer > -exact_below;
+	}
+	return constant->kind == VALUE_DOUBLE || constant->kind == VALUE_BOOL;
+}
+
+/* Closed: without the constant's own point where that is its alone, else wide enough. */
+static struct match_bounds bounds_of(enum cel_kind kind, uint64_t point, bool is_exact)
+{
+	if (kind == CEL_GREATER || kind == CEL_GREATER_OR_EQUAL) {
+		bool is_passed = kind == CEL_GREATER && is_exact;
+		return (struct match_bounds){is_passed ? point + 1 : point, UINT64_MAX};
+	}
+	if (kind == CEL_LESS_OR_EQUAL || !is_exact) {
+		return (struct match_bounds){0, point};
+	}
+	/* Below the least there is nothing. */
+	return point > 0 ? (struct match_bounds){0, point - 1} : (struct match_bounds){1, 0};
+}
+
 static bool range_of(match_word word, struct range *ret_range)
 {
 	const struct match_predicate *leaf = match_word_predicate(word);
@@ -172,17 +197,14 @@ static bool range_of(match_word word, struct range *ret_range)
 		return false;
 	}
 	const struct value *constant = match_predicate_constant(leaf);
-	struct range range = {.path = leaf->of.path, .bounds = {0, UINT64_MAX}};
+	struct range range = {.path = leaf->of.path, .leaves = 1};
 	uint64_t point = 0;
 	if (!order_of(constant, &range.order) ||
 		!match_facet_point(range.order, constant, &point)) {
 		return false;
 	}
-	if (leaf->kind == CEL_LESS || leaf->kind == CEL_LESS_OR_EQUAL) {
-		range.bounds.high = point;
-	} else {
-		range.bounds.low = point;
-	}
+	range.is_exact = has_own_point(constant);
+	range.bounds = bounds_of((enum cel_kind)leaf->kind, point, range.is_exact);
 	*ret_range = range;
 	return true;
 }
@@ -214,6 +236,8 @@ static uint32_t collect_ranges(const match_word *join, struct range ranges[RANGE
 			ranges[count++] = range;
 			continue;
 		}
+		ranges[i].leaves++;
+		ranges[i].is_exact = ranges[i].is_exact && range.is_exact;
 		struct match_bounds *bounds = &ranges[i].bounds;
 		bounds->low = bounds->low > range.bounds.low ? bounds->low : range.bounds.low;
 		bounds->high = bounds->high < range.bounds.high ? bounds->high : range.bounds.high;
@@ -354,16 +378,28 @@ static enum err add_choice(struct chooser *chooser, const struct match_choice *c
 	return OK;
 }
 
-static enum err add_key(struct chooser *chooser, const struct match_predicate_key *key)
+/* What was chosen from `first` on says less than all. */
+static void disprove(struct chooser *chooser, size_t first)
 {
-	return add_choice(chooser, &(struct match_choice){.key = *key, .is_keyed = true});
+	for (size_t i = first; i < chooser->choices->count; i++) {
+		chooser->choices->items[i].is_proof = false;
+	}
+}
+
+static enum err add_key(
+	struct chooser *chooser, const struct match_predicate_key *key, bool is_proof)
+{
+	return add_choice(chooser,
+		&(struct match_choice){.key = *key, .is_keyed = true, .is_proof = is_proof});
 }
 
 static enum err add_range(struct chooser *chooser, const struct range *range)
 {
 	return add_choice(chooser,
-		&(struct match_choice){
-			.range = range->path, .order = range->order, .bounds = range->bounds});
+		&(struct match_choice){.range = range->path,
+			.order = range->order,
+			.bounds = range->bounds,
+			.is_proof = range->is_exact});
 }
 
 /* Items that are too large for a point imply others. */
@@ -371,7 +407,8 @@ static enum err add_item(
 	struct chooser *chooser, const struct match_predicate *leaf, const struct value *item)
 {
 	struct match_predicate_key key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, item);
-	if (!key.is_point && is_large_number(item)) {
+	bool is_proof = key.is_point;
+	if (!is_proof) {
 		struct value *rounded = arena_alloc(chooser->arena, sizeof(*rounded));
 		if (!rounded) {
 			return ERR_MEMORY;
@@ -381,7 +418,7 @@ static enum err add_item(
 							   : (double)item->as.unsigned_integer;
 		key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, rounded);
 	}
-	return add_key(chooser, &key);
+	return add_key(chooser, &key, is_proof);
 }
 
 static enum err choose_leaf(struct chooser *chooser, match_word word)
@@ -395,7 +432,7 @@ static enum err choose_leaf(struct chooser *chooser, match_word word)
 	if (!is_splittable(leaf)) {
 		struct match_predicate_key key;
 		enum err err = implied_key(chooser, leaf, &key);
-		return err == OK ? add_key(chooser, &key) : err;
+		return err == OK ? add_key(chooser, &key, leaf->is_point) : err;
 	}
 	enum err err = OK;
 	const struct value *item = constant + 1;
@@ -435,21 +472,36 @@ static const match_word *cheapest(struct chooser *chooser, const match_word *joi
 	return best;
 }
 
+static uint32_t count_children(const match_word *join)
+{
+	uint32_t count = 0;
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
+		count++;
+	}
+	return count;
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 static enum err choose_and(struct chooser *chooser, const match_word *join)
 {
 	const match_word *best = cheapest(chooser, join, true);
 	struct range range = {0};
 	bool has_range = best_range(chooser, join, &range);
+	uint32_t others = count_children(join) - range.leaves;
+	size_t first = chooser->choices->count;
 	struct range own;
 	if (is_leaf(best) && range_of(*best, &own)) {
+		range.is_exact = range.is_exact && others == 0;
 		return add_range(chooser, &range);
 	}
-	size_t first = chooser->choices->count;
+	bool is_covered = has_range && range.is_exact && others == 1;
 	enum err err = choose(chooser, best, true);
-	for (size_t i = first; err == OK && has_range && i < chooser->choices->count; i++) {
+	for (size_t i = first; err == OK && i < chooser->choices->count; i++) {
 		struct match_choice *choice = &chooser->choices->items[i];
-		if (choice->is_keyed && !choice->range) {
+		bool is_narrowed = has_range && choice->is_keyed && !choice->range;
+		choice->is_proof = choice->is_proof && is_covered && is_narrowed;
+		if (is_narrowed) {
 			choice->range = range.path;
 			choice->order = range.order;
 			choice->bounds = range.bounds;
@@ -468,8 +520,13 @@ static enum err choose_not(struct chooser *chooser, const match_word *word, bool
 	}
 	bool is_either =
 		join_cost(chooser, same, true, true) < join_cost(chooser, same, false, false);
-	return is_either ? choose_all(chooser, same, true)
-			 : choose(chooser, cheapest(chooser, same, false), false);
+	if (!is_either) {
+		return choose(chooser, cheapest(chooser, same, false), false);
+	}
+	size_t first = chooser->choices->count;
+	enum err err = choose_all(chooser, same, true);
+	disprove(chooser, first); /* the other one must not hold */
+	return err;
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
@@ -481,7 +538,7 @@ static enum err choose(struct chooser *chooser, const match_word *word, bool is_
 			return choose_leaf(chooser, *word);
 		}
 		check(needed_key(match_word_predicate(*word), &key));
-		return add_key(chooser, &key);
+		return add_key(chooser, &key, false);
 	}
 	switch (match_word_join(*word)) {
 	case MATCH_AND:
@@ -525,14 +582,18 @@ static enum err choose_id(struct chooser *chooser)
 	}
 	check(found);
 	const struct match_predicate *leaf = match_word_predicate(*found);
-	if (leaf->kind == CEL_EQUAL) {
-		return choose_leaf(chooser, *found);
-	}
 	enum err err = OK;
-	const struct value *item = match_predicate_constant(leaf) + 1;
-	for (uint32_t i = 0; err == OK && i < match_predicate_constant(leaf)->size; i++) {
-		err = add_item(chooser, leaf, item);
-		item = value_after(item);
+	if (leaf->kind == CEL_EQUAL) {
+		err = choose_leaf(chooser, *found);
+	} else {
+		const struct value *item = match_predicate_constant(leaf) + 1;
+		for (uint32_t i = 0; err == OK && i < match_predicate_constant(leaf)->size; i++) {
+			err = add_item(chooser, leaf, item);
+			item = value_after(item);
+		}
+	}
+	if (is_and) {
+		disprove(chooser, 0); /* the rest is still to be seen */
 	}
 	return err;
 }

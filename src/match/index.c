@@ -187,8 +187,8 @@ static enum err join_facet(struct match_index *index, struct places *places, uin
 		return err;
 	}
 	places->bounds[number] = choice->bounds;
-	places->accesses[number] =
-		(struct match_access){.home = facet, .place = number, .is_ranged = true};
+	places->accesses[number] = (struct match_access){
+		.home = facet, .place = number, .is_ranged = true, .is_proof = choice->is_proof};
 	return OK;
 }
 
@@ -221,8 +221,9 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 		uint32_t place = 0;
 		err = match_scope_add(scope, places->query, number, &place);
 		if (err == OK) {
-			places->accesses[number] =
-				(struct match_access){.home = key, .place = place};
+			places->accesses[number] = (struct match_access){.home = key,
+				.place = place,
+				.is_proof = choice->is_proof && !choice->range};
 		}
 	}
 	if (err != OK) {

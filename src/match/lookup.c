@@ -37,12 +37,15 @@ struct looked {
 struct match_lookup {
 	struct match_index *index;
 	uint64_t walk;
-	uint64_t stamp; /* of the event at hand */
+	uint64_t stamp;                /* of the event at hand */
+	uint32_t number;               /* in the batch */
+	struct match_collection *last; /* of the event before, of one batch */
 	struct looked events[MATCH_BATCH_MAX];
 	struct found *found;
 	size_t found_count, found_capacity;
 	struct probe *probes;
 	size_t probes_count, probes_capacity;
+	struct match_candidates candidates;
 };
 
 enum err match_lookup_new(struct match_index *index, struct match_lookup **ret_lookup)
@@ -61,6 +64,7 @@ void match_lookup_free(struct match_lookup *lookup)
 	if (lookup) {
 		mem_free(lookup->found);
 		mem_free(lookup->probes);
+		mem_free(lookup->candidates.items);
 		mem_free(lookup);
 	}
 }
@@ -90,8 +94,14 @@ static void begin_batch(struct match_lookup *lookup)
 		lookup->probes = NULL;
 		lookup->probes_capacity = 0;
 	}
+	if (lookup->candidates.capacity > KEPT_MAX) {
+		mem_free(lookup->candidates.items);
+		lookup->candidates = (struct match_candidates){0};
+	}
+	lookup->candidates.count = 0;
 	lookup->found_count = 0;
 	lookup->probes_count = 0;
+	lookup->last = NULL;
 }
 
 /* ---- probes ---- */
@@ -214,9 +224,27 @@ static enum err note_value(
 	return OK;
 }
 
+/* Of few paths each is looked for; of many each member is. */
+static enum err find_members(
+	struct match_lookup *lookup, const struct match_path *path, const struct value *object)
+{
+	enum err err = OK;
+	for (struct match_path *child = path->first_child; err == OK && child;
+		child = child->next) {
+		const struct value *value = value_member(object, child->name);
+		if (value) {
+			err = note_value(lookup, child, value);
+		}
+	}
+	return err;
+}
+
 static enum err walk_members(
 	struct match_lookup *lookup, const struct match_path *path, const struct value *object)
 {
+	if (path->children_count <= MATCH_CHILDREN_SEARCHED) {
+		return find_members(lookup, path, object);
+	}
 	enum err err = OK;
 	const struct value *end = value_after(object);
 	for (const struct value *name = object + 1; err == OK && name < end;) {
@@ -282,9 +310,21 @@ static void find_predicates(struct match_lookup *lookup)
 		const struct match_predicate_key key = key_of(probe);
 		probe->predicate = map_find_hashed(&lookup->index->predicates, probe->hash, &key);
 		if (probe->predicate && probe->predicate->scope.count > 0) {
-			__builtin_prefetch(probe->predicate->scope.as.query);
+			match_prefetch(probe->predicate->scope.as.query);
 		}
 	}
+}
+
+/* Events of one collection often come one behind the other. */
+static struct match_collection *find_collection(
+	const struct match_lookup *lookup, const struct event *event)
+{
+	struct match_collection *last = lookup->last;
+	if (last && bytes_equal(last->name, event->collection) &&
+		bytes_equal(last->database, event->change.database)) {
+		return last;
+	}
+	return match_index_collection(lookup->index, event->change.database, event->collection);
 }
 
 enum err match_lookup_prepare(
@@ -301,8 +341,8 @@ enum err match_lookup_prepare(
 			.found_first = lookup->found_count,
 			.probes_first = lookup->probes_count};
 		if (has_operation) {
-			looked->collection = match_index_collection(
-				lookup->index, event->change.database, event->collection);
+			looked->collection = find_collection(lookup, event);
+			lookup->last = looked->collection;
 		}
 		if (looked->collection) {
 			check(event->is_read);
@@ -317,12 +357,13 @@ enum err match_lookup_prepare(
 	return err;
 }
 
-/* ---- the visit ---- */
+/* ---- candidates ---- */
 
 const struct match_collection *match_lookup_activate(
-	struct match_lookup *lookup, size_t number, uint64_t stamp)
+	struct match_lookup *lookup, uint32_t number, uint64_t stamp)
 {
-	struct looked *looked = &lookup->events[number];
+	const struct looked *looked = &lookup->events[number];
+	lookup->number = number;
 	lookup->stamp = stamp;
 	for (size_t i = looked->found_first; i < looked->found_end; i++) {
 		struct match_path *path = lookup->found[i].path;
@@ -332,136 +373,166 @@ const struct match_collection *match_lookup_activate(
 	return looked->collection;
 }
 
-struct visit {
-	struct match_lookup *lookup;
-	bool is_by_id; /* of queries by document id, or of all but those */
-	match_visit_fn visit;
-	void *ctx;
-};
-
-static enum err visit_query(void *ctx, void *item)
+struct match_candidates *match_lookup_candidates(struct match_lookup *lookup)
 {
-	const struct visit *visit = ctx;
-	struct match_query *query = item;
-	if (query->seen == visit->lookup->stamp || query->is_by_id != visit->is_by_id) {
-		return OK;
-	}
-	query->seen = visit->lookup->stamp;
-	return visit->visit(visit->ctx, query);
+	return &lookup->candidates;
 }
 
-static enum err visit_list(struct visit *visit, const struct match_scope *scope)
+/* One batch's queries that may hold, for its events in their order. */
+static enum err add_candidate(
+	struct match_lookup *lookup, struct match_query *query, uint32_t access)
+{
+	struct match_candidates *candidates = &lookup->candidates;
+	void *items = with_room(candidates->items, candidates->count, &candidates->capacity,
+		sizeof(*candidates->items));
+	if (!items) {
+		return ERR_MEMORY;
+	}
+	candidates->items = items;
+	candidates->items[candidates->count++] =
+		(struct match_candidate){query, lookup->number, access};
+	return OK;
+}
+
+static enum err collect_list(struct match_lookup *lookup, const struct match_scope *scope)
 {
 	if (scope->count == 1) {
-		return visit_query(visit, scope->as.query);
+		return add_candidate(lookup, scope->as.query, scope->extra);
 	}
-	const uint32_t ahead = 8;
-	const struct match_entry *entries = scope->as.entries;
 	enum err err = OK;
 	for (uint32_t i = 0; err == OK && i < scope->count; i++) {
-		if (i + ahead < scope->count) {
-			__builtin_prefetch(entries[i + ahead].query);
-		}
-		err = visit_query(visit, entries[i].query);
+		const struct match_entry *entry = &scope->as.entries[i];
+		err = add_candidate(lookup, entry->query, entry->access);
 	}
 	return err;
 }
 
-static enum err visit_facets(struct visit *visit, const struct match_scope *scope)
+static enum err add_ranged(void *ctx, void *item)
+{
+	return add_candidate(ctx, item, MATCH_ACCESS_RANGED);
+}
+
+static enum err collect_facets(struct match_lookup *lookup, const struct match_scope *scope)
 {
 	enum err err = OK;
 	for (const struct match_facet *facet = scope->facets; err == OK && facet;
 		facet = facet->next) {
 		const struct match_path *path = facet->path;
 		uint64_t point = 0;
-		if (path->stamp == visit->lookup->stamp &&
+		if (path->stamp == lookup->stamp &&
 			match_facet_point(facet->order, path->value, &point)) {
-			err = match_intervals_stab(&facet->intervals, point, visit_query, visit);
+			err = match_intervals_stab(&facet->intervals, point, add_ranged, lookup);
 		}
 	}
 	return err;
 }
 
-static enum err visit_scope(struct visit *visit, const struct match_scope *scope)
+static enum err collect_scope(struct match_lookup *lookup, const struct match_scope *scope)
 {
-	enum err err = visit_list(visit, scope);
-	return err == OK ? visit_facets(visit, scope) : err;
+	enum err err = collect_list(lookup, scope);
+	return err == OK ? collect_facets(lookup, scope) : err;
 }
 
 /* A predicate that is known to hold need not be evaluated for this event. */
-static enum err visit_predicate(struct visit *visit, struct match_predicate *predicate)
+static enum err collect_predicate(struct match_lookup *lookup, struct match_predicate *predicate)
 {
 	if (match_scope_is_empty(&predicate->scope)) {
 		return OK;
 	}
-	predicate->memo = visit->lookup->stamp << 8 | CEL_IS_TRUE;
-	return visit_scope(visit, &predicate->scope);
+	predicate->memo = lookup->stamp << 8 | CEL_IS_TRUE;
+	return collect_scope(lookup, &predicate->scope);
 }
 
-static enum err visit_probes(struct visit *visit, size_t first, size_t end)
+static enum err collect_probes(struct match_lookup *lookup, size_t first, size_t end)
 {
 	enum err err = OK;
 	for (size_t i = first; err == OK && i < end; i++) {
-		struct match_predicate *predicate = visit->lookup->probes[i].predicate;
+		struct match_predicate *predicate = lookup->probes[i].predicate;
 		if (predicate) {
-			err = visit_predicate(visit, predicate);
+			err = collect_predicate(lookup, predicate);
 		}
 	}
 	return err;
 }
 
-static enum err visit_existing(struct visit *visit, const struct looked *looked)
+static enum err collect_existing(struct match_lookup *lookup, const struct looked *looked)
 {
 	enum err err = OK;
 	for (size_t i = looked->found_first; err == OK && i < looked->found_end; i++) {
-		const struct match_path *path = visit->lookup->found[i].path;
+		const struct match_path *path = lookup->found[i].path;
 		if (path->exists) {
-			err = visit_predicate(visit, path->exists);
+			err = collect_predicate(lookup, path->exists);
 		}
 	}
 	return err;
 }
 
 /* Those of the id, which may be known by the document's identity alone. */
-static enum err visit_id(struct visit *visit, const struct looked *looked)
+static enum err collect_id(struct match_lookup *lookup, const struct looked *looked)
 {
 	const struct event *event = looked->event;
 	if (looked->collection->id && !looked->knows_id && event->has_identity) {
-		struct match_predicate *predicate =
-			match_predicate_identify(visit->lookup->index, event);
+		struct match_predicate *predicate = match_predicate_identify(lookup->index, event);
 		bool is_ours = predicate && predicate->of.path == looked->collection->id;
-		return is_ours ? visit_predicate(visit, predicate) : OK;
+		return is_ours ? collect_predicate(lookup, predicate) : OK;
 	}
-	return visit_probes(visit, looked->probes_first, looked->id_probes_end);
+	return collect_probes(lookup, looked->probes_first, looked->id_probes_end);
 }
 
-static enum err visit_others(struct visit *visit, const struct looked *looked)
+/*
+ * Of the candidates from `first`, those of queries by document id: kept in front, in their order.
+ * The others are dropped where there is no document for them.
+ */
+static size_t put_by_id_first(struct match_candidates *candidates, size_t first)
 {
-	enum err err = visit_id(visit, looked);
-	if (err == OK) {
-		err = visit_probes(visit, looked->id_probes_end, looked->probes_end);
+	size_t place = first;
+	for (size_t i = first; i < candidates->count; i++) {
+		struct match_candidate candidate = candidates->items[i];
+		if (candidate.query->is_by_id) {
+			candidates->items[i] = candidates->items[place];
+			candidates->items[place++] = candidate;
+		}
 	}
-	if (err == OK) {
-		err = visit_existing(visit, looked);
-	}
-	return err == OK ? visit_scope(visit, &looked->collection->residuals) : err;
+	return place;
 }
 
-enum err match_lookup_visit(
-	struct match_lookup *lookup, size_t number, match_visit_fn visit_fn, void *ctx)
+static enum err collect_whole(
+	struct match_lookup *lookup, const struct looked *looked, size_t place)
 {
-	const struct looked *looked = &lookup->events[number];
-	struct visit visit = {lookup, true, visit_fn, ctx};
-	enum err err = visit_id(&visit, looked);
-	if (looked->event->is_purge) {
-		return err;
+	struct match_query *whole = looked->collection->whole;
+	if (!whole) {
+		return OK;
 	}
-	if (err == OK && looked->collection->whole) {
-		err = visit_fn(ctx, looked->collection->whole);
-	}
-	if (err == OK && looked->event->document) {
-		visit.is_by_id = false;
-		err = visit_others(&visit, looked);
+	enum err err = add_candidate(lookup, whole, MATCH_ACCESS_WHOLE);
+	if (err == OK) {
+		struct match_candidate *items = lookup->candidates.items;
+		struct match_candidate last = items[lookup->candidates.count - 1];
+		items[lookup->candidates.count - 1] = items[place];
+		items[place] = last;
 	}
 	return err;
+}
+
+enum err match_lookup_collect(struct match_lookup *lookup)
+{
+	const struct looked *looked = &lookup->events[lookup->number];
+	struct match_candidates *candidates = &lookup->candidates;
+	size_t first = candidates->count;
+	enum err err = collect_id(lookup, looked);
+	size_t others = put_by_id_first(candidates, first);
+	bool is_purge = looked->event->is_purge;
+	if (is_purge || !looked->event->document) {
+		candidates->count = others;
+	}
+	if (err == OK && !is_purge) {
+		err = collect_whole(lookup, looked, others);
+	}
+	if (err != OK || is_purge || !looked->event->document) {
+		return err;
+	}
+	err = collect_probes(lookup, looked->id_probes_end, looked->probes_end);
+	if (err == OK) {
+		err = collect_existing(lookup, looked);
+	}
+	return err == OK ? collect_scope(lookup, &looked->collection->residuals) : err;
 }

@@ -11,6 +11,9 @@
 /* Of one batch; those beyond come with a later one. */
 #define TROUBLES_MAX 64
 
+/* More are tried before the next event of the batch is looked at. */
+#define CANDIDATES_AT_ONCE 4096
+
 struct match {
 	struct interest *interest; /* may be NULL */
 	struct metrics *metrics;   /* may be NULL */
@@ -338,7 +341,6 @@ static struct cel_input input_of(const struct event *event)
 struct search {
 	struct match *match;
 	struct match_evaluation evaluation;
-	uint32_t event;
 	size_t hits_count;
 	int64_t candidates, errors;
 };
@@ -348,7 +350,7 @@ static bool is_whole(const struct match_query *query)
 	return query->collection->whole == query;
 }
 
-static enum err add_hit(struct search *search, struct match_query *query)
+static enum err add_hit(struct search *search, const struct match_candidate *candidate)
 {
 	struct match *match = search->match;
 	if (search->hits_count == match->hits_capacity) {
@@ -360,17 +362,15 @@ static enum err add_hit(struct search *search, struct match_query *query)
 		match->hits = hits;
 		match->hits_capacity = capacity;
 	}
-	match->hits[search->hits_count++] = (struct match_hit){search->event, query};
+	match->hits[search->hits_count++] = (struct match_hit){candidate->event, candidate->query};
 	return OK;
 }
 
-/* Values and outcomes of events before this one are forgotten. */
-static void begin_event(struct search *search, const struct event *event, uint32_t number)
+/* Values and outcomes of other events are forgotten. */
+static void begin_event(struct search *search, const struct event *event, uint64_t stamp)
 {
-	struct match *match = search->match;
 	struct match_evaluation *evaluation = &search->evaluation;
-	search->event = number;
-	evaluation->stamp = ++match->stamp;
+	evaluation->stamp = stamp;
 	evaluation->event = event;
 	evaluation->input = input_of(event);
 	evaluation->has_run = false;
@@ -441,16 +441,95 @@ static void judge(struct search *search, struct match_query *query, enum cel_out
 	}
 }
 
-static enum err try_candidate(void *ctx, struct match_query *query)
+/* Whether the place where it was found says already that it holds. */
+static bool is_proven(struct match_query *query, uint32_t access)
 {
-	struct search *search = ctx;
-	enum cel_outcome outcome = match_evaluate(&search->evaluation, query->code);
+	if (access == MATCH_ACCESS_WHOLE) {
+		return true;
+	}
+	if (access == MATCH_ACCESS_RANGED) {
+		access = 0;
+		if (query->accesses_count != 1) {
+			return false;
+		}
+	}
+	return match_query_accesses(query)[access].is_proof;
+}
+
+static enum err try_candidate(struct search *search, const struct match_candidate *candidate)
+{
+	struct match_query *query = candidate->query;
+	if (query->seen == search->evaluation.stamp) {
+		return OK;
+	}
+	query->seen = search->evaluation.stamp;
+	enum cel_outcome outcome = CEL_IS_TRUE;
+	if (!is_proven(query, candidate->access)) {
+		outcome = match_evaluate(&search->evaluation, query->code);
+		search->candidates++;
+		search->errors += outcome == CEL_IS_ERROR;
+	}
 	if (query->has_expression) {
 		judge(search, query, outcome);
 	}
-	search->candidates += !is_whole(query);
-	search->errors += outcome == CEL_IS_ERROR;
-	return outcome == CEL_IS_TRUE ? add_hit(search, query) : OK;
+	return outcome == CEL_IS_TRUE ? add_hit(search, candidate) : OK;
+}
+
+/* What a candidate will be tried by is fetched some candidates before. */
+static void fetch_ahead(const struct match_candidates *candidates, size_t at)
+{
+	const size_t far = 12;
+	const size_t near = 6;
+	if (at + far < candidates->count) {
+		match_prefetch(candidates->items[at + far].query);
+	}
+	if (at + near < candidates->count) {
+		const struct match_query *query = candidates->items[at + near].query;
+		const uint32_t words = query->code_count < 4 ? query->code_count : 4;
+		for (uint32_t i = 0; i < words; i++) {
+			match_prefetch(match_word_predicate(query->code[i] & ~(match_word)1));
+		}
+	}
+}
+
+/* Tries what has been collected; stamps are those of the batch. */
+static enum err try_candidates(
+	struct search *search, struct event *const *events, uint64_t first_stamp)
+{
+	struct match_lookup *lookup = search->match->lookup;
+	struct match_candidates *candidates = match_lookup_candidates(lookup);
+	enum err err = OK;
+	for (size_t i = 0; err == OK && i < candidates->count; i++) {
+		const struct match_candidate *candidate = &candidates->items[i];
+		uint64_t stamp = first_stamp + candidate->event;
+		fetch_ahead(candidates, i);
+		if (search->evaluation.stamp != stamp) {
+			begin_event(search, events[candidate->event], stamp);
+			(void)match_lookup_activate(lookup, candidate->event, stamp);
+		}
+		err = try_candidate(search, candidate);
+	}
+	candidates->count = 0;
+	return err;
+}
+
+static enum err match_batch(struct search *search, struct event *const *events, size_t count)
+{
+	struct match *match = search->match;
+	enum err err = match_lookup_prepare(match->lookup, events, count);
+	uint64_t first_stamp = match->stamp + 1;
+	match->stamp += count;
+	for (uint32_t i = 0; err == OK && i < count; i++) {
+		if (!match_lookup_activate(match->lookup, i, first_stamp + i)) {
+			continue;
+		}
+		err = match_lookup_collect(match->lookup);
+		if (err == OK &&
+			match_lookup_candidates(match->lookup)->count > CANDIDATES_AT_ONCE) {
+			err = try_candidates(search, events, first_stamp);
+		}
+	}
+	return err == OK ? try_candidates(search, events, first_stamp) : err;
 }
 
 enum err match_events(struct match *match, struct event *const *events, size_t count,
@@ -458,12 +537,9 @@ enum err match_events(struct match *match, struct event *const *events, size_t c
 {
 	struct search search = search_of(match);
 	match->troubles_count = 0;
-	enum err err = match_lookup_prepare(match->lookup, events, count);
-	for (size_t i = 0; err == OK && i < count; i++) {
-		begin_event(&search, events[i], (uint32_t)i);
-		if (match_lookup_activate(match->lookup, i, match->stamp)) {
-			err = match_lookup_visit(match->lookup, i, try_candidate, &search);
-		}
+	enum err err = match_batch(&search, events, count);
+	for (size_t i = 0; i < search.hits_count; i++) {
+		match_prefetch(match->hits[i].query->slot); /* where its user will look */
 	}
 	metrics_add(match->metrics, METRIC_match_candidates, search.candidates);
 	metrics_add(match->metrics, METRIC_match_errors, search.errors);
@@ -513,7 +589,7 @@ bool match_query_holds(
 	}
 	struct search search = search_of(match);
 	struct value id = value_string(event->document_id);
-	begin_event(&search, event, 0);
+	begin_event(&search, event, ++match->stamp);
 	read_roots(&search.evaluation, collection, &id);
 	for (uint32_t i = 0; i < query->code_count; i++) {
 		match_word word = query->code[i];

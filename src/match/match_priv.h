@@ -13,6 +13,13 @@
 #include "evaluate_priv.h"
 #include "intervals.h"
 
+/* Most of what is looked at begins in one line of the cache and ends in the next. */
+static inline void match_prefetch(const void *memory)
+{
+	__builtin_prefetch(memory);
+	__builtin_prefetch((const char *)memory + 64);
+}
+
 struct match_collection;
 struct match_facet;
 struct match_index;
@@ -55,7 +62,8 @@ struct match_facet {
 
 /* ---- paths (paths.c) ---- */
 
-#define MATCH_PREFIX_MAX 64 /* bytes: a longer prefix is looked up by its beginning */
+#define MATCH_CHILDREN_SEARCHED 8 /* with more, a name is looked up in the table of all paths */
+#define MATCH_PREFIX_MAX 64       /* bytes: a longer prefix is looked up by its beginning */
 
 struct match_path {
 	struct match_collection *collection;
@@ -155,6 +163,7 @@ struct match_access {
 	void *home; /* match_predicate, or match_facet where it is ranged; NULL: its collection */
 	uint32_t place; /* in the list, or of the query's bounds */
 	bool is_ranged;
+	bool is_proof; /* what is found here holds, without a further look */
 };
 
 struct match_bounds {
@@ -202,7 +211,7 @@ struct match_index {
 	struct map predicates;  /* of match_predicate */
 	struct map identities;  /* of match_predicate, those of one document id */
 	size_t residuals_count;
-	struct arena scratch;   /* of one filing */
+	struct arena scratch; /* of one filing */
 };
 
 extern const struct map_type match_path_type, match_predicate_type, match_identity_type;
@@ -229,6 +238,7 @@ struct match_choice {
 	struct match_path *range; /* NULL: none */
 	enum match_order order;
 	struct match_bounds bounds;
+	bool is_proof; /* key and range together say that the query holds */
 };
 struct match_choices {
 	struct match_choice *items;
@@ -275,15 +285,28 @@ enum err match_lookup_prepare(
 
 /* The event of this number: its values are in the paths from now on. NULL: nobody asks for it. */
 const struct match_collection *match_lookup_activate(
-	struct match_lookup *lookup, size_t number, uint64_t stamp);
+	struct match_lookup *lookup, uint32_t number, uint64_t stamp);
+
+/* A query that may hold for an event, and how it was found. */
+struct match_candidate {
+	struct match_query *query;
+	uint32_t event;
+	uint32_t access; /* its number among the query's, or one of these */
+};
+#define MATCH_ACCESS_RANGED UINT32_MAX
+#define MATCH_ACCESS_WHOLE (UINT32_MAX - 1)
+
+struct match_candidates {
+	struct match_candidate *items;
+	size_t count, capacity;
+};
+struct match_candidates *match_lookup_candidates(struct match_lookup *lookup);
 
 /*
- * Calls `visit` once for each query that may hold for the event that was activated, those by
- * document id first, then the whole collection's, then the others; stops at the first error and
- * returns it. Without a document the others are passed over, of a purge all but those by id.
+ * Adds those of the event that was activated: of queries by document id first, then the whole
+ * collection's, then the others, some perhaps more than once. Without a document the others are
+ * left out, of a purge all but those by document id.
  */
-typedef enum err (*match_visit_fn)(void *ctx, struct match_query *query);
-enum err match_lookup_visit(
-	struct match_lookup *lookup, size_t number, match_visit_fn visit, void *ctx) MUST_CHECK;
+enum err match_lookup_collect(struct match_lookup *lookup) MUST_CHECK;
 
 #endif

@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* With more children than this a name is looked up in the table of all paths. */
-#define SEARCHED_CHILDREN 8
-
 struct path_key {
 	const struct match_path *parent;
 	struct bytes name;
@@ -43,7 +40,7 @@ const struct map_type match_path_type = {hash_key, hash_item, path_is};
 struct match_path *match_path_child(
 	const struct match_index *index, const struct match_path *parent, struct bytes name)
 {
-	if (parent->children_count > SEARCHED_CHILDREN) {
+	if (parent->children_count > MATCH_CHILDREN_SEARCHED) {
 		const struct path_key key = {parent, name};
 		return map_find(&index->paths, &key);
 	}
