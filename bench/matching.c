@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define CHUNK 1024 /* changes */
+#define CHUNK 128 /* changes, read and then matched: what they take stays in the second cache */
 #define STEADY_CALLS 8
 #define CHURNED_MAX 100000 /* subscriptions that leave and come back */
 #define BLOCK_MAX 4096     /* of them, at a time */
@@ -30,8 +30,10 @@ struct run {
 	struct arena scratch; /* of making one event */
 	struct model_change *changes;
 	size_t changes_count;
-	struct event *events[MATCH_BATCH_MAX];
+	struct event *events[CHUNK];
 	size_t events_count;
+	struct event *const *batch; /* of them, the one at hand */
+	size_t batch_count;
 	struct matching_oracle *oracle;
 	uint64_t sequence;
 	int64_t match_ns, read_ns;
@@ -147,18 +149,19 @@ static enum err make_changes(struct run *run, uint64_t first, size_t count)
 
 /* ---- matching -------------------------------------------------------------------------------- */
 
-static enum err make_events(struct run *run, size_t first, size_t count)
+static enum err make_events(struct run *run)
 {
 	enum err err = OK;
-	for (size_t i = 0; err == OK && i < count; i++) {
+	int64_t start_ns = measure_now_ns();
+	for (size_t i = 0; err == OK && i < run->changes_count; i++) {
 		struct event **place = &run->events[i];
-		err = matching_event_make(
-			&run->changes[first + i], ++run->sequence, &run->scratch, place);
+		err = matching_event_make(&run->changes[i], ++run->sequence, &run->scratch, place);
 		if (err == OK) {
 			run->events_count++;
 			err = matching_event_identify(run->engine.match, place);
 		}
 	}
+	run->read_ns += measure_now_ns() - start_ns - run->engine.clock_ns;
 	return err;
 }
 
@@ -169,21 +172,30 @@ static void drop_events(struct run *run)
 	}
 }
 
-/* Makes the events of a batch, each from the bytes of its change, and matches them. */
-static enum err match_batch(struct run *run, size_t first, size_t count)
+static enum err match_batch(struct run *run)
 {
 	struct matching_engine *engine = &run->engine;
 	int64_t match_ns = 0;
-	int64_t start_ns = measure_now_ns();
-	enum err err = make_events(run, first, count);
-	int64_t read_ns = measure_now_ns() - start_ns - engine->clock_ns;
-	if (err == OK) {
-		err = matching_engine_match(engine, run->events, count, &match_ns);
-	}
-	run->read_ns += read_ns;
+	enum err err = matching_engine_match(engine, run->batch, run->batch_count, &match_ns);
 	run->match_ns += match_ns;
 	for (size_t i = 0; err == OK && i < engine->listed_count; i++) {
 		run->matches += engine->listed[i].run.count;
+	}
+	return err;
+}
+
+/* One batch behind the other, as a worker finds them in its ring. */
+static enum err match_chunk(struct run *run, enum err (*take)(struct run *run))
+{
+	enum err err = OK;
+	for (size_t at = 0; err == OK && at < run->events_count; at += MATCH_BATCH_MAX) {
+		size_t left = run->events_count - at;
+		run->batch = &run->events[at];
+		run->batch_count = left < MATCH_BATCH_MAX ? left : MATCH_BATCH_MAX;
+		err = match_batch(run);
+		if (err == OK && take) {
+			err = take(run);
+		}
 	}
 	return err;
 }
@@ -201,13 +213,9 @@ static enum err match_changes(struct run *run, const char *what, uint64_t first,
 	for (uint64_t done = 0; err == OK && done < count; done += CHUNK) {
 		show(run, what, done, count);
 		err = make_changes(run, first + done, least(count - done, CHUNK));
-		for (size_t at = 0; err == OK && at < run->changes_count; at += MATCH_BATCH_MAX) {
-			err = match_batch(run, at, least(run->changes_count - at, MATCH_BATCH_MAX));
-			if (err == OK && take) {
-				err = take(run);
-			}
-			drop_events(run);
-		}
+		err = err == OK ? make_events(run) : err;
+		err = err == OK ? match_chunk(run, take) : err;
+		drop_events(run);
 	}
 	return err;
 }
@@ -326,7 +334,7 @@ static enum err churn(struct run *run, struct matching_result *result)
 
 static enum err tell_listed(const struct run *run, const struct matching_listed *listed)
 {
-	const struct event *event = run->events[listed->event];
+	const struct event *event = run->batch[listed->event];
 	struct bytes ids = listed->run.ids;
 	struct bytes id;
 	enum err err = OK;
@@ -346,7 +354,7 @@ static enum err tell_batch(struct run *run)
 	}
 	if (err == OK && run->oracle) {
 		err = matching_oracle_compare(
-			run->oracle, run->events, run->events_count, engine, options->complain);
+			run->oracle, run->batch, run->batch_count, engine, options->complain);
 	}
 	return err;
 }

@@ -29,12 +29,11 @@ bool event_identity_of(
 bool event_identity_parse(
 	struct bytes store_id, struct bytes *ret_database, struct event_identity *ret_identity);
 
+/* What every worker looks at comes first. */
 struct event {
 	_Atomic uint32_t holders;
-	struct arena arena;
 	uint64_t sequence; /* from 1, in the order of ingest */
 	int64_t received_us;
-	struct model_change change; /* as the source sent it; all bytes are the arena's */
 	enum model_operation operation;
 	struct bytes collection;  /* the user's, from the document */
 	struct bytes document_id; /* empty: the document has none, or it is not known */
@@ -50,6 +49,8 @@ struct event {
 	/* The same without document_data, for peers that cannot take it whole; empty if never
 	 * needed. */
 	struct bytes encoded_bare;
+	struct arena arena;
+	struct model_change change; /* as the source sent it; all bytes are the arena's */
 };
 
 /* An event with one holder and everything else zero. The maker fills it before handing it out. */

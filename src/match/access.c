@@ -611,3 +611,22 @@ enum err match_access_choose(struct arena *arena, const struct match_index *inde
 	}
 	return choose(&chooser, query->code, true);
 }
+
+struct match_predicate *match_access_guard(
+	const struct match_query *query, const struct match_predicate *key)
+{
+	const match_word *code = query->code;
+	if (!match_word_is_join(*code) || match_word_join(*code) != MATCH_AND) {
+		return NULL;
+	}
+	struct match_predicate *guard = NULL;
+	const match_word *end = match_word_after(code);
+	for (const match_word *word = code + 1; word < end; word = match_word_after(word)) {
+		struct match_predicate *leaf = is_leaf(word) ? match_word_predicate(*word) : NULL;
+		if (leaf && leaf->kind == CEL_EQUAL && leaf != key &&
+			(!guard || leaf->holders > guard->holders)) {
+			guard = leaf;
+		}
+	}
+	return guard;
+}

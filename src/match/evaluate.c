@@ -88,9 +88,9 @@ static enum cel_outcome evaluate_predicate(
 	return cel_compare_with(&evaluation->node, path->value, &evaluation->failure);
 }
 
-static enum cel_outcome evaluate_leaf(struct match_evaluation *evaluation, match_word word)
+enum cel_outcome match_evaluate_predicate(
+	struct match_evaluation *evaluation, struct match_predicate *predicate)
 {
-	struct match_predicate *predicate = match_word_predicate(word);
 	if (predicate->memo >> 8 == evaluation->stamp) {
 		evaluation->failure = (enum cel_failure)(predicate->memo >> 2 & 0x3F);
 		return (enum cel_outcome)(predicate->memo & 3);
@@ -149,7 +149,7 @@ static enum cel_outcome evaluate_same(struct match_evaluation *evaluation, const
 static enum cel_outcome evaluate(struct match_evaluation *evaluation, const match_word *word)
 {
 	if (!match_word_is_join(*word)) {
-		return evaluate_leaf(evaluation, *word);
+		return match_evaluate_predicate(evaluation, match_word_predicate(*word));
 	}
 	switch (match_word_join(*word)) {
 	case MATCH_AND:

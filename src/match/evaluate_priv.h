@@ -66,6 +66,8 @@ static inline const match_word *match_word_after(const match_word *word)
 	return word + 1 + (match_word_is_join(*word) ? match_word_below(*word) : 0);
 }
 
+enum cel_outcome match_evaluate_predicate(
+	struct match_evaluation *evaluation, struct match_predicate *predicate);
 enum cel_outcome match_evaluate(struct match_evaluation *evaluation, const match_word *code);
 
 #endif

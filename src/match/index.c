@@ -3,15 +3,17 @@
  * taking it out again costs the same at any size, because each list knows nothing and each query
  * knows its places.
  *
- * What was cheapest when a query came need not stay so. Whenever a query joins a long list, one of
- * those that stand there already is looked at again, each once while the list doubles.
+ * What was cheapest when a query came need not stay so. Whenever a query joins a long list, some of
+ * those that stand there already are looked at again, in turn.
  */
 #include "match_priv.h"
 
 #include <string.h>
 
 /* A list of so many is long: those with a range are filed by it from then on. */
-#define LIST_LONG 16U
+#define LIST_LONG 8U
+/* So many are looked at again when one more comes. */
+#define LOOKED_AGAIN 4U
 
 /* ---- collections ---- */
 
@@ -219,7 +221,9 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 		err = join_facet(index, places, number, choice, key);
 	} else {
 		uint32_t place = 0;
-		err = match_scope_add(scope, places->query, number, &place);
+		const struct match_entry entry = {
+			places->query, match_access_guard(places->query, key), number};
+		err = match_scope_add(scope, key, &entry, &place);
 		if (err == OK) {
 			places->accesses[number] = (struct match_access){.home = key,
 				.place = place,
@@ -352,27 +356,17 @@ static void reconsider(struct match_index *index, struct match_query *query)
 	}
 }
 
-static uint32_t highest_power_below(uint32_t count)
-{
-	uint32_t power = 1;
-	while (power * 2 < count) {
-		power *= 2;
-	}
-	return power;
-}
-
-static void reconsider_neighbour(struct match_index *index, struct match_query *query)
+static void reconsider_neighbours(struct match_index *index, struct match_query *query)
 {
 	const struct match_access *access = match_query_accesses(query);
 	if (query->accesses_count != 1 || access->is_ranged) {
 		return;
 	}
 	const struct match_scope *scope = scope_of(query, access->home);
-	if (scope->count < LIST_LONG) {
-		return;
+	for (uint32_t i = 0; i < LOOKED_AGAIN && scope->count >= LIST_LONG; i++) {
+		uint32_t turn = (scope->count - LIST_LONG) * LOOKED_AGAIN + i;
+		reconsider(index, scope->as.entries[turn % scope->count].query);
 	}
-	uint32_t number = scope->count - 1 - highest_power_below(scope->count);
-	reconsider(index, scope->as.entries[number].query);
 }
 
 /* ---- */
@@ -393,7 +387,7 @@ enum err match_index_file(struct match_index *index, struct match_query *query)
 	if (err == OK) {
 		collection->queries_count++;
 		index->residuals_count += query->is_residual;
-		reconsider_neighbour(index, query);
+		reconsider_neighbours(index, query);
 	}
 	arena_reset(&index->scratch);
 	return err;

@@ -46,6 +46,7 @@ struct match_lookup {
 	struct probe *probes;
 	size_t probes_count, probes_capacity;
 	struct match_candidates candidates;
+	struct match_evaluation *evaluation; /* of the event at hand */
 };
 
 enum err match_lookup_new(struct match_index *index, struct match_lookup **ret_lookup)
@@ -327,11 +328,29 @@ static struct match_collection *find_collection(
 	return match_index_collection(lookup->index, event->change.database, event->collection);
 }
 
+/* Documents were made by another thread: what is read of each comes before the first is walked. */
+static void fetch_documents(struct event *const *events, size_t count)
+{
+	const uint32_t cells_max = 40;
+	const uint32_t line = 64 / sizeof(struct value);
+	for (size_t i = 0; i < count; i++) {
+		match_prefetch(events[i]);
+		__builtin_prefetch(&events[i]->change.database);
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct value *document = events[i]->document;
+		for (uint32_t at = 0; document && at < cells_max; at += line) {
+			__builtin_prefetch(document + at);
+		}
+	}
+}
+
 enum err match_lookup_prepare(
 	struct match_lookup *lookup, struct event *const *events, size_t count)
 {
 	check(count <= MATCH_BATCH_MAX);
 	begin_batch(lookup);
+	fetch_documents(events, count);
 	enum err err = OK;
 	for (size_t i = 0; err == OK && i < count; i++) {
 		struct looked *looked = &lookup->events[i];
@@ -402,7 +421,10 @@ static enum err collect_list(struct match_lookup *lookup, const struct match_sco
 	enum err err = OK;
 	for (uint32_t i = 0; err == OK && i < scope->count; i++) {
 		const struct match_entry *entry = &scope->as.entries[i];
-		err = add_candidate(lookup, entry->query, entry->access);
+		if (!entry->guard ||
+			match_evaluate_predicate(lookup->evaluation, entry->guard) == CEL_IS_TRUE) {
+			err = add_candidate(lookup, entry->query, entry->access);
+		}
 	}
 	return err;
 }
@@ -513,8 +535,9 @@ static enum err collect_whole(
 	return err;
 }
 
-enum err match_lookup_collect(struct match_lookup *lookup)
+enum err match_lookup_collect(struct match_lookup *lookup, struct match_evaluation *evaluation)
 {
+	lookup->evaluation = evaluation;
 	const struct looked *looked = &lookup->events[lookup->number];
 	struct match_candidates *candidates = &lookup->candidates;
 	size_t first = candidates->count;

@@ -523,7 +523,8 @@ static enum err match_batch(struct search *search, struct event *const *events, 
 		if (!match_lookup_activate(match->lookup, i, first_stamp + i)) {
 			continue;
 		}
-		err = match_lookup_collect(match->lookup);
+		begin_event(search, events[i], first_stamp + i);
+		err = match_lookup_collect(match->lookup, &search->evaluation);
 		if (err == OK &&
 			match_lookup_candidates(match->lookup)->count > CANDIDATES_AT_ONCE) {
 			err = try_candidates(search, events, first_stamp);

@@ -28,9 +28,14 @@ struct match_predicate;
 
 /* ---- scopes: where queries stand (scopes.c) ---- */
 
-/* One of a query's places: `access` is its number among the query's accesses. */
+/*
+ * One of a query's places: `access` is its number among the query's accesses. `guard` is another
+ * predicate without which the query does not hold (NULL: there is none): most queries of a long
+ * list are passed over without being touched.
+ */
 struct match_entry {
 	struct match_query *query;
+	struct match_predicate *guard;
 	uint32_t access;
 };
 
@@ -253,9 +258,13 @@ enum err match_access_choose(struct arena *arena, const struct match_index *inde
 
 /* ---- scopes.c ---- */
 
-/* The list's new place for the query's access. */
-enum err match_scope_add(struct match_scope *scope, struct match_query *query, uint32_t access,
-	uint32_t *ret_place) MUST_CHECK;
+/* Of a top-level AND, the `==` that most queries share; not `key`. NULL: there is none. */
+struct match_predicate *match_access_guard(
+	const struct match_query *query, const struct match_predicate *key);
+
+/* The list's new place for the query's access; `key` is whose scope it is, or NULL. */
+enum err match_scope_add(struct match_scope *scope, const struct match_predicate *key,
+	const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
 void match_scope_remove(struct match_scope *scope, uint32_t place);
 static inline bool match_scope_is_empty(const struct match_scope *scope)
 {
@@ -307,6 +316,7 @@ struct match_candidates *match_lookup_candidates(struct match_lookup *lookup);
  * collection's, then the others, some perhaps more than once. Without a document the others are
  * left out, of a purge all but those by document id.
  */
-enum err match_lookup_collect(struct match_lookup *lookup) MUST_CHECK;
+enum err match_lookup_collect(
+	struct match_lookup *lookup, struct match_evaluation *evaluation) MUST_CHECK;
 
 #endif

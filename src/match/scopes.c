@@ -14,13 +14,14 @@ static void put_place(const struct match_entry *entry, uint32_t place)
 }
 
 /* From one entry, in the scope itself, to a list of it. */
-static enum err make_list(struct match_scope *scope)
+static enum err make_list(struct match_scope *scope, const struct match_predicate *key)
 {
 	struct match_entry *entries = mem_alloc(ENTRIES_MIN * sizeof(*entries));
 	if (!entries) {
 		return ERR_MEMORY;
 	}
-	entries[0] = (struct match_entry){scope->as.query, scope->extra};
+	struct match_query *query = scope->as.query;
+	entries[0] = (struct match_entry){query, match_access_guard(query, key), scope->extra};
 	scope->as.entries = entries;
 	scope->extra = ENTRIES_MIN;
 	return OK;
@@ -37,23 +38,23 @@ static enum err resize_list(struct match_scope *scope, uint32_t capacity)
 	return OK;
 }
 
-enum err match_scope_add(
-	struct match_scope *scope, struct match_query *query, uint32_t access, uint32_t *ret_place)
+enum err match_scope_add(struct match_scope *scope, const struct match_predicate *key,
+	const struct match_entry *entry, uint32_t *ret_place)
 {
 	enum err err = OK;
 	if (scope->count == 0) {
-		scope->as.query = query;
-		scope->extra = access;
+		scope->as.query = entry->query;
+		scope->extra = entry->access;
 	} else {
 		if (scope->count == 1) {
-			err = make_list(scope);
+			err = make_list(scope, key);
 		} else if (scope->count == scope->extra) {
 			err = resize_list(scope, scope->extra * 2);
 		}
 		if (err != OK) {
 			return err;
 		}
-		scope->as.entries[scope->count] = (struct match_entry){query, access};
+		scope->as.entries[scope->count] = *entry;
 	}
 	*ret_place = scope->count++;
 	return OK;

@@ -7,6 +7,24 @@
 
 #include <string.h>
 
+const char *json_scan_space(const char *at, const char *end)
+{
+	while (end - at >= JSON_STEP) {
+		struct json_step step = json_step_load(at);
+		uint32_t spaces = json_step_mask(json_step_or(
+			json_step_or(json_step_equal(step, ' '), json_step_equal(step, '\n')),
+			json_step_or(json_step_equal(step, '\t'), json_step_equal(step, '\r'))));
+		if (spaces != 0xFFFF) {
+			return at + __builtin_ctz(~spaces);
+		}
+		at += JSON_STEP;
+	}
+	while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')) {
+		at++;
+	}
+	return at;
+}
+
 /* Behind the string whose opening quote is at `at`, or NULL if it does not end. */
 static const char *skip_string(const char *at, const char *end)
 {
@@ -21,37 +39,131 @@ static const char *skip_string(const char *at, const char *end)
 	return NULL;
 }
 
-/* Behind the container that opens at `at`, by counting brackets; NULL if it does not end. */
-static const char *skip_container(const char *at, const char *end)
+/* ---- containers ------------------------------------------------------------------------------ */
+
+#define BLOCK 64 /* bytes: as many as a mask has bits */
+
+/* Where in a block something stands: bit i is byte i. */
+struct block {
+	uint64_t quotes;
+	uint64_t backslashes;
+	uint64_t brackets;
+};
+
+/* How far the walk through a container has come. */
+struct walk {
+	size_t depth;
+	bool in_string;
+	bool escapes_next; /* a backslash in a string was the last byte of the block before */
+};
+
+static inline struct block look_at(const char *at)
 {
-	size_t depth = 0;
-	while (at && at < end) {
-		at = json_scan_structure(at, end);
-		if (at == end) {
-			return NULL;
+	/* '[' and ']' differ from '{' and '}' in one bit only, and nothing else becomes those. */
+	enum { CASE_BIT = 0x20 };
+	struct block block = {0};
+	for (int i = 0; i < BLOCK; i += JSON_STEP) {
+		struct json_step step = json_step_load(at + i);
+		struct json_step folded = json_step_set_bits(step, CASE_BIT);
+		struct json_step brackets =
+			json_step_or(json_step_equal(folded, '{'), json_step_equal(folded, '}'));
+		block.quotes |= (uint64_t)json_step_mask(json_step_equal(step, '"')) << i;
+		block.backslashes |= (uint64_t)json_step_mask(json_step_equal(step, '\\')) << i;
+		block.brackets |= (uint64_t)json_step_mask(brackets) << i;
+	}
+	return block;
+}
+
+/* The quotes that open or close a string, and whether the block's end is inside of one. */
+static uint64_t quotes_that_count(const struct block *block, struct walk *walk)
+{
+	bool inside = walk->in_string;
+	uint64_t left = block->quotes | block->backslashes;
+	uint64_t quotes = 0;
+	left &= ~(uint64_t)walk->escapes_next;
+	walk->escapes_next = false;
+	while (left != 0) {
+		uint64_t lowest = left & -left;
+		left ^= lowest;
+		if (block->quotes & lowest) {
+			quotes |= lowest;
+			inside = !inside;
+		} else if (inside) {
+			left &= ~(lowest << 1);
+			walk->escapes_next = lowest >> (BLOCK - 1);
 		}
-		if (*at == '"') {
-			at = skip_string(at, end);
-			continue;
-		}
-		if (*at == '{' || *at == '[') {
-			depth++;
-		} else {
-			depth--;
-		}
-		at++;
-		if (depth == 0) {
-			return at;
+	}
+	return quotes;
+}
+
+/* Each bit is whether the number of bits up to it, itself included, is odd. */
+static inline uint64_t odd_up_to(uint64_t bits)
+{
+	for (unsigned shift = 1; shift < BLOCK; shift *= 2) {
+		bits ^= bits << shift;
+	}
+	return bits;
+}
+
+/* Behind the bracket that closes the container, or NULL if the block does not have it. */
+static inline const char *walk_block(const char *at, const char *block_start, struct walk *walk)
+{
+	struct block block = look_at(block_start);
+	uint64_t quotes = block.quotes;
+	if (block.backslashes != 0 || walk->escapes_next) {
+		quotes = quotes_that_count(&block, walk);
+	}
+	uint64_t inside = odd_up_to(quotes) ^ (walk->in_string ? UINT64_MAX : 0);
+	walk->in_string = inside >> (BLOCK - 1);
+	for (uint64_t left = block.brackets & ~inside; left != 0; left &= left - 1) {
+		int place = __builtin_ctzll(left);
+		/* Of the bits of a bracket, this one says which way it turns. */
+		bool opens = (unsigned char)block_start[place] & 2U;
+		walk->depth += opens ? 1 : SIZE_MAX;
+		if (walk->depth == 0) {
+			return at + place + 1;
 		}
 	}
 	return NULL;
+}
+
+/* Behind the container that opens at `at`, by counting brackets; NULL if it does not end. */
+static const char *skip_container(const char *at, const char *end)
+{
+	struct walk walk = {0};
+	const char *behind = NULL;
+	for (; !behind && end - at >= BLOCK; at += BLOCK) {
+		behind = walk_block(at, at, &walk);
+	}
+	if (!behind && at < end) {
+		char rest[BLOCK] = {0};
+		memcpy(rest, at, (size_t)(end - at));
+		behind = walk_block(at, rest, &walk);
+	}
+	return behind;
+}
+
+static bool ends_scalar(char byte)
+{
+	switch (byte) {
+	case ',':
+	case ':':
+	case '"':
+	case '{':
+	case '}':
+	case '[':
+	case ']':
+		return true;
+	default:
+		return (unsigned char)byte <= ' ';
+	}
 }
 
 /* Behind the number or word at `at`, NULL if there is none. */
 static const char *skip_scalar(const char *at, const char *end)
 {
 	const char *start = at;
-	while (at < end && (unsigned char)*at > ' ' && !strchr(",:\"{}[]", *at)) {
+	while (at < end && !ends_scalar(*at)) {
 		at++;
 	}
 	return at > start ? at : NULL;
@@ -71,9 +183,9 @@ static const char *skip_value(const char *at, const char *end)
 	return skip_scalar(at, end);
 }
 
-static char next_byte(struct json_cursor *cursor)
+static inline char next_byte(struct json_cursor *cursor)
 {
-	json_skip_space(cursor);
+	cursor->at = json_skip_space(cursor->at, cursor->end);
 	return (char)(cursor->at < cursor->end ? *cursor->at : '\0');
 }
 
@@ -121,8 +233,7 @@ enum err json_next_member(struct bytes text, size_t *cursor, struct json_member 
 		return ERR_CORRUPT;
 	}
 	place.at++;
-	json_skip_space(&place);
-	const char *value = place.at;
+	const char *value = json_skip_space(place.at, place.end);
 	const char *value_end = skip_value(value, place.end);
 	if (!value_end) {
 		return ERR_CORRUPT;
@@ -142,11 +253,10 @@ bool json_name_is(const struct json_member *member, struct bytes name)
 		.at = member->name.data,
 		.end = member->name.data + member->name.size,
 	};
-	if (member->name.size < name.size) {
-		return false;
-	}
-	if (!memchr(member->name.data, '\\', member->name.size)) {
-		return bytes_equal(member->name, name);
+	/* What is written with escapes is longer than the name, and nothing else is. */
+	if (member->name.size <= name.size) {
+		return bytes_equal(member->name, name) &&
+			!(name.size > 0 && memchr(name.data, '\\', name.size));
 	}
 	while (written.at < written.end) {
 		char utf8[4] = {*written.at};

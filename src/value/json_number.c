@@ -10,10 +10,12 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Numbers halfway between two doubles have up to 767 digits. Later ones only say "not quite". */
 #define DIGITS_MAX 768
 #define MANTISSA_DIGITS_MAX 19 /* that surely fit uint64 */
+#define SHORT_MAX 19 /* bytes: 18 digits and what follows them, or a '.' among them */
 #define EXPONENT_MAX INT64_C(1000000000000)
 
 /* A number taken apart. The text from `digits` on has at most one '.', which is not first. */
@@ -185,27 +187,113 @@ static bool read_integer(const struct parts *parts, struct value *ret_value)
 	return false;
 }
 
-static double read_real(const struct parts *parts)
+/* mantissa × 10^exponent where that is one operation on exact doubles, so that it rounds once. */
+static inline bool round_once(uint64_t mantissa, int64_t exponent, double *ret_real)
 {
 	static const double powers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10,
 		1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 	const int64_t power_max = sizeof(powers) / sizeof(powers[0]) - 1;
 	const uint64_t exact_max = UINT64_C(1) << DBL_MANT_DIG;
-	int64_t exponent = parts->exponent - parts->fraction_digits;
-	bool one_rounding = FLT_EVAL_METHOD == 0 && parts->digit_count <= MANTISSA_DIGITS_MAX &&
-		parts->mantissa <= exact_max;
-	if (one_rounding && exponent >= 0 && exponent <= power_max) {
-		return (double)parts->mantissa * powers[exponent];
+	if (FLT_EVAL_METHOD != 0 || mantissa > exact_max || exponent > power_max ||
+		exponent < -power_max) {
+		return false;
 	}
-	if (one_rounding && exponent < 0 && exponent >= -power_max) {
-		return (double)parts->mantissa / powers[-exponent];
+	*ret_real = exponent < 0 ? (double)mantissa / powers[-exponent]
+				 : (double)mantissa * powers[exponent];
+	return true;
+}
+
+static double read_real(const struct parts *parts)
+{
+	double real = 0.0;
+	if (parts->digit_count <= MANTISSA_DIGITS_MAX &&
+		round_once(parts->mantissa, parts->exponent - parts->fraction_digits, &real)) {
+		return real;
 	}
 	size_t size = (size_t)(parts->digits_end - parts->digits);
 	return json_decimal((struct bytes){parts->digits, size}, parts->exponent);
 }
 
+/* ---- short numbers --------------------------------------------------------------------------- */
+
+#define EIGHT_ZEROS UINT64_C(0x3030303030303030)
+
+/* Whether each of eight bytes is a digit: its high half is that of '0', also after adding 6. */
+static inline bool are_digits(uint64_t eight)
+{
+	const uint64_t high_halves = UINT64_C(0xF0F0F0F0F0F0F0F0);
+	return ((eight & high_halves) | ((eight + UINT64_C(0x0606060606060606)) & high_halves) >> 4) ==
+		UINT64_C(0x3333333333333333);
+}
+
+/* Of eight digits, the first in the lowest byte: neighbours join to twos, fours and eight. */
+static inline uint64_t join_digits(uint64_t eight)
+{
+	eight -= EIGHT_ZEROS;
+	eight = eight * 10 + (eight >> 8);
+	uint64_t even = (eight & UINT64_C(0x000000FF000000FF)) *
+		(100 + (UINT64_C(1000000) << 32));
+	uint64_t odd = (eight >> 16 & UINT64_C(0x000000FF000000FF)) *
+		(1 + (UINT64_C(10000) << 32));
+	return (even + odd) >> 32;
+}
+
+/* Behind the digits from `at` on, of which the mantissa takes in each. */
+static inline const char *short_digits(const char *at, const char *end, uint64_t *mantissa)
+{
+	uint64_t eight = 0;
+	while (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && end - at >= (int)sizeof(eight)) {
+		memcpy(&eight, at, sizeof(eight));
+		if (!are_digits(eight)) {
+			break;
+		}
+		*mantissa = *mantissa * 100000000 + join_digits(eight);
+		at += sizeof(eight);
+	}
+	for (; at < end && (unsigned)(*at - '0') <= 9; at++) {
+		*mantissa = *mantissa * 10 + (unsigned)(*at - '0');
+	}
+	return at;
+}
+
+/*
+ * A number of at most 18 digits and without an exponent, as nearly all are. False, and nothing has
+ * changed, for any other, for a wrong one, and at the end of the text.
+ */
+static bool read_short(struct json_cursor *cursor, struct value *ret_value)
+{
+	bool negative = *cursor->at == '-';
+	const char *digits = cursor->at + negative;
+	const char *end = cursor->end - digits > SHORT_MAX ? digits + SHORT_MAX : cursor->end;
+	uint64_t mantissa = 0;
+	const char *at = short_digits(digits, end, &mantissa);
+	if (at == end || at == digits || (*digits == '0' && at - digits > 1) ||
+		(*at | 0x20) == 'e') {
+		return false;
+	}
+	if (*at != '.') {
+		int64_t integer = (int64_t)mantissa;
+		*ret_value = value_int(negative ? -integer : integer);
+		cursor->at = at;
+		return true;
+	}
+	const char *fraction = at + 1;
+	at = short_digits(fraction, end, &mantissa);
+	double real = 0.0;
+	if (at == end || at == fraction || (*at | 0x20) == 'e' ||
+		!round_once(mantissa, fraction - at, &real)) {
+		return false;
+	}
+	*ret_value = (struct value){.kind = VALUE_DOUBLE, .as.real = negative ? -real : real};
+	cursor->at = at;
+	return true;
+}
+
 enum err json_number(struct json_cursor *cursor, struct value *ret_value)
 {
+	if (read_short(cursor, ret_value)) {
+		return OK;
+	}
 	const char *start = cursor->at;
 	struct parts parts = {0};
 	enum err err = read_parts(cursor, &parts);

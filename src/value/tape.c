@@ -2,11 +2,13 @@
  * A tape under construction. Places are counted in 32 bits, as spans are, so a tape has fewer than
  * 2^32 cells.
  */
-#include "value.h"
+#include "value_priv.h"
 
 #include <string.h>
 
 #define CAPACITY_MIN 64
+#define CAPACITY_BEGIN_MAX 4096 /* what is larger grows into its size */
+#define TEXT_PER_CELL 8         /* bytes, less than most documents have: one allocation for those */
 
 void tape_fini(struct tape *tape)
 {
@@ -19,12 +21,8 @@ void tape_reset(struct tape *tape)
 	tape->count = 0;
 }
 
-static enum err grow(struct tape *tape)
+static enum err resize(struct tape *tape, size_t capacity)
 {
-	if (tape->capacity > UINT32_MAX / 2) {
-		return ERR_LIMIT;
-	}
-	size_t capacity = tape->capacity > 0 ? tape->capacity * 2 : CAPACITY_MIN;
 	struct value *cells = mem_realloc(tape->cells, capacity * sizeof(*cells));
 	if (!cells) {
 		return ERR_MEMORY;
@@ -32,6 +30,24 @@ static enum err grow(struct tape *tape)
 	tape->cells = cells;
 	tape->capacity = capacity;
 	return OK;
+}
+
+static enum err grow(struct tape *tape)
+{
+	if (tape->capacity > UINT32_MAX / 2) {
+		return ERR_LIMIT;
+	}
+	return resize(tape, tape->capacity > 0 ? tape->capacity * 2 : CAPACITY_MIN);
+}
+
+enum err tape_begin(struct tape *tape, size_t text_size)
+{
+	if (tape->capacity > 0) {
+		return OK;
+	}
+	size_t likely = text_size / TEXT_PER_CELL;
+	likely = likely < CAPACITY_BEGIN_MAX ? likely : CAPACITY_BEGIN_MAX;
+	return resize(tape, likely > CAPACITY_MIN ? likely : CAPACITY_MIN);
 }
 
 enum err tape_push(struct tape *tape, struct value value)

@@ -1,9 +1,12 @@
 /*
  * Documents as text: what one scan of a full document's top level tells, and the splice that makes
  * of it what consumers get. Scanning is lenient and finds what it can; splicing wants a document
- * that has been read strictly.
+ * that has been read strictly, and goes by the tape where it can: a name that was written without
+ * escapes points to where it stands in the text.
  */
 #include "wire_priv.h"
+
+#include <string.h>
 
 static bool is_null(struct bytes text)
 {
@@ -70,27 +73,38 @@ static bool starts_object(struct bytes text)
 	return at < text.size && text.data[at] == '{';
 }
 
+static inline bool is_same(struct bytes a, struct bytes b)
+{
+	return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
+static inline bool is_named(const struct json_member *member, bool has_escapes, struct bytes name)
+{
+	return has_escapes ? json_name_is(member, name) : is_same(member->name, name);
+}
+
 static enum err note_member(
 	const struct json_member *member, struct arena *arena, struct wire_document_head *head)
 {
 	const struct {
-		const char *name;
+		struct bytes name;
 		struct bytes *text;
 	} spans[] = {
-		{"data", &head->data},
-		{"version", &head->version},
-		{"updatedAt", &head->updated_at},
-		{"createdAt", &head->created_at},
+		{{"data", 4}, &head->data},
+		{{"version", 7}, &head->version},
+		{{"updatedAt", 9}, &head->updated_at},
+		{{"createdAt", 9}, &head->created_at},
 	};
+	bool has_escapes = memchr(member->name.data, '\\', member->name.size);
 	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
-		if (json_name_is(member, bytes_of(spans[i].name))) {
+		if (is_named(member, has_escapes, spans[i].name)) {
 			*spans[i].text = member->value;
 			return OK;
 		}
 	}
-	if (json_name_is(member, bytes_of("deleted"))) {
+	if (is_named(member, has_escapes, (struct bytes){"deleted", 7})) {
 		head->deleted = bytes_equal(member->value, (struct bytes){"true", 4});
-	} else if (json_name_is(member, bytes_of("collection"))) {
+	} else if (is_named(member, has_escapes, (struct bytes){"collection", 10})) {
 		return wire_json_string(member->value, arena, &head->collection);
 	}
 	return OK;
@@ -120,7 +134,7 @@ enum err wire_document_head_scan(
 static bool is_among(const struct json_member *member, struct wire_names names)
 {
 	for (size_t i = 0; i < names.count; i++) {
-		if (json_name_is(member, bytes_of(names.names[i]))) {
+		if (json_name_is(member, names.names[i])) {
 			return true;
 		}
 	}
@@ -146,8 +160,91 @@ size_t wire_members_write(struct bytes object, struct wire_names dropped, char *
 	return writer.size;
 }
 
+/* The piece of an object's text that has been taken and not yet written; empty if start is NULL. */
+struct piece {
+	const char *start;
+	const char *end;
+};
+
+static void flush(struct piece *piece, struct wire_writer *writer)
+{
+	if (piece->start) {
+		if (writer->size > 0) {
+			wire_put_raw(writer, (struct bytes){",", 1});
+		}
+		wire_put_raw(writer,
+			(struct bytes){piece->start, (size_t)(piece->end - piece->start)});
+	}
+	piece->start = NULL;
+}
+
+/* The end of a member: before what separates it from `behind`, the next name's quote or '}'. */
+static const char *end_before(const char *behind, bool has_comma)
+{
+	while (is_space(behind[-1])) {
+		behind--;
+	}
+	behind -= has_comma;
+	while (is_space(behind[-1])) {
+		behind--;
+	}
+	return behind;
+}
+
+/* Whether all names stand in the text as they are on the tape. */
+static bool are_plain(struct wire_members members, struct bytes text)
+{
+	const struct value *name = members.first;
+	for (size_t i = 0; i < members.count; i++) {
+		uintptr_t offset = (uintptr_t)name->as.text - (uintptr_t)text.data;
+		if (offset >= text.size) {
+			return false;
+		}
+		name = value_after(name + 1);
+	}
+	return true;
+}
+
+static bool is_dropped(struct bytes name, struct wire_names dropped)
+{
+	for (size_t i = 0; i < dropped.count; i++) {
+		if (is_same(name, dropped.names[i])) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Members with nothing but a comma between them go out in one piece. */
+static size_t write_plain(
+	struct bytes object, struct wire_members members, struct wire_names dropped, char *place)
+{
+	struct wire_writer writer = {.place = place};
+	struct piece piece = {0};
+	const struct value *name = members.first;
+	for (size_t i = 0; i < members.count; i++) {
+		const char *start = name->as.text - 1;
+		if (piece.start) {
+			piece.end = end_before(start, true);
+		}
+		bool drops = is_dropped(value_text(name), dropped);
+		if (drops || (piece.start && start - piece.end > 1)) {
+			flush(&piece, &writer);
+		}
+		if (!drops && !piece.start) {
+			piece.start = start;
+		}
+		name = value_after(name + 1);
+	}
+	if (piece.start) {
+		piece.end = end_before(object.data + object.size - 1, false);
+		flush(&piece, &writer);
+	}
+	return writer.size;
+}
+
 struct system_member {
-	const char *name;
+	struct bytes name;
 	struct bytes value;
 };
 #define SYSTEM_MEMBERS_MAX 4
@@ -158,10 +255,10 @@ static size_t list_system_members(
 	const struct wire_document_head *head, struct system_member members[SYSTEM_MEMBERS_MAX])
 {
 	const struct system_member all[SYSTEM_MEMBERS_MAX] = {
-		{"version", head->version},
-		{"updatedAt", head->updated_at},
-		{"createdAt", head->created_at},
-		{"deleted", bytes_of(head->deleted ? "true" : "")},
+		{{"version", 7}, head->version},
+		{{"updatedAt", 9}, head->updated_at},
+		{{"createdAt", 9}, head->created_at},
+		{{"deleted", 7}, {"true", head->deleted ? 4 : 0}},
 	};
 	size_t count = 0;
 	for (size_t i = 0; i < SYSTEM_MEMBERS_MAX; i++) {
@@ -181,7 +278,7 @@ static void write_system_members(struct wire_writer *writer, const struct wire_d
 			wire_put_raw(writer, (struct bytes){",", 1});
 		}
 		wire_put_raw(writer, (struct bytes){"\"", 1});
-		wire_put_raw(writer, bytes_of(members[i].name));
+		wire_put_raw(writer, members[i].name);
 		wire_put_raw(writer, (struct bytes){"\":", 2});
 		wire_put_raw(writer, members[i].value);
 	}
@@ -196,18 +293,21 @@ size_t wire_document_size_max(const struct wire_document_head *head)
 }
 
 /* Of the user's members those go that the system has too. */
-size_t wire_document_write(const struct wire_document_head *head, char *place)
+size_t wire_document_write(
+	const struct wire_document_head *head, struct wire_members data, char *place)
 {
 	struct system_member members[SYSTEM_MEMBERS_MAX];
-	const char *dropped[2 + SYSTEM_MEMBERS_MAX] = {"id", "collection"};
+	struct bytes names[2 + SYSTEM_MEMBERS_MAX] = {{"id", 2}, {"collection", 10}};
 	size_t count = list_system_members(head, members);
 	for (size_t i = 0; i < count; i++) {
-		dropped[2 + i] = members[i].name;
+		names[2 + i] = members[i].name;
 	}
+	struct wire_names dropped = {names, 2 + count};
 	struct wire_writer writer = {.place = place};
 	wire_put_raw(&writer, (struct bytes){"{", 1});
-	writer.size +=
-		wire_members_write(head->data, (struct wire_names){dropped, 2 + count}, place + 1);
+	writer.size += are_plain(data, head->data)
+		? write_plain(head->data, data, dropped, place + 1)
+		: wire_members_write(head->data, dropped, place + 1);
 	write_system_members(&writer, head);
 	wire_put_raw(&writer, (struct bytes){"}", 1});
 	return writer.size;

@@ -74,7 +74,8 @@ static struct wire_document_head moved_head(
 /* ---- the flattened document ------------------------------------------------------------------ */
 
 struct cells {
-	struct value *place; /* the object's own cell */
+	struct value *place;      /* the object's own cell */
+	const struct value *data; /* what it begins with, may be NULL */
 	size_t count;
 	uint32_t members;
 };
@@ -85,26 +86,36 @@ static void add_cells(struct cells *cells, const struct value *first, size_t cou
 	cells->count += count;
 }
 
-static void add_member(struct cells *cells, const char *name, const struct value *value)
+/*
+ * The last of equal names counts. A scalar that the data has is written over, so that in most
+ * documents each name stands once.
+ */
+static void add_member(struct cells *cells, struct bytes name, const struct value *value)
 {
 	if (value) {
-		struct value key = value_string(bytes_of(name));
+		struct value key = value_string(name);
 		add_cells(cells, &key, 1);
 		add_cells(cells, value, (size_t)(value_after(value) - value));
 		cells->members++;
 	}
 }
 
+static void add_own_member(struct cells *cells, struct bytes name, const struct value *root)
+{
+	add_member(cells, name, value_member(root, name));
+}
+
 static struct bytes id_of(const struct value *data)
 {
-	const struct value *id = data ? value_member(data, bytes_of("id")) : NULL;
+	const struct value *id = data ? value_member(data, (struct bytes){"id", 2}) : NULL;
 	return id && id->kind == VALUE_STRING ? value_text(id) : (struct bytes){no_bytes, 0};
 }
 
-static enum err flatten(
-	struct event *event, const struct wire_document_head *head, const struct value *root)
+/* *ret_members: of the user's own. */
+static enum err flatten(struct event *event, const struct wire_document_head *head,
+	const struct value *root, struct wire_members *ret_members)
 {
-	const struct value *data = value_member(root, bytes_of("data"));
+	const struct value *data = value_member(root, (struct bytes){"data", 4});
 	data = data && data->kind == VALUE_OBJECT ? data : NULL;
 	/* What is not `data` in the document bounds what the system's values take. */
 	size_t whole = (size_t)(value_after(root) - root);
@@ -120,18 +131,19 @@ static enum err flatten(
 		cells.members = data->size;
 		add_cells(&cells, data + 1, (size_t)(value_after(data) - data) - 1);
 	}
+	*ret_members = (struct wire_members){cells.place + 1, cells.members};
 	/* Who happened to ask for an unknown id must make no difference to others. */
 	struct bytes known =
 		event->id_is_unknown ? (struct bytes){no_bytes, 0} : event->document_id;
 	struct value id = value_string(known);
 	struct value collection = value_string(event->collection);
 	struct value deleted = value_bool(true);
-	add_member(&cells, "id", &id);
-	add_member(&cells, "collection", &collection);
-	add_member(&cells, "version", value_member(root, bytes_of("version")));
-	add_member(&cells, "updatedAt", value_member(root, bytes_of("updatedAt")));
-	add_member(&cells, "createdAt", value_member(root, bytes_of("createdAt")));
-	add_member(&cells, "deleted", head->deleted ? &deleted : NULL);
+	add_member(&cells, (struct bytes){"id", 2}, &id);
+	add_member(&cells, (struct bytes){"collection", 10}, &collection);
+	add_own_member(&cells, (struct bytes){"version", 7}, root);
+	add_own_member(&cells, (struct bytes){"updatedAt", 9}, root);
+	add_own_member(&cells, (struct bytes){"createdAt", 9}, root);
+	add_member(&cells, (struct bytes){"deleted", 7}, head->deleted ? &deleted : NULL);
 	cells.place[0] = (struct value){
 		.kind = VALUE_OBJECT, .size = cells.members, .as.span = (uint32_t)cells.count};
 	event->document = cells.place;
@@ -145,7 +157,7 @@ static enum err check_shape(const struct value *root, struct err_info *info)
 		return err_set(info, ERR_CORRUPT, 0, "the document is a %s, not an object",
 			value_kind_name(root->kind));
 	}
-	const struct value *data = value_member(root, bytes_of("data"));
+	const struct value *data = value_member(root, (struct bytes){"data", 4});
 	if (data && data->kind != VALUE_OBJECT && data->kind != VALUE_NULL) {
 		return err_set(info, ERR_CORRUPT, 0, "the document's data is a %s, not an object",
 			value_kind_name(data->kind));
@@ -166,15 +178,15 @@ static enum err scan_id(struct event *event, struct bytes data)
 
 /* ERR_CORRUPT, ERR_LIMIT: the document is refused. */
 static enum err read_document(struct event *event, const struct wire_document_head *head,
-	uint32_t json_depth_max, struct err_info *info)
+	uint32_t json_depth_max, struct err_info *info, struct wire_members *ret_members)
 {
 	static const struct value nothing = {.kind = VALUE_OBJECT, .as.span = 1};
 	if (event->change.full_document.size == 0) {
-		return flatten(event, head, &nothing);
+		return flatten(event, head, &nothing, ret_members);
 	}
 	if (event->is_without_document) {
 		enum err scanned = scan_id(event, head->data);
-		return scanned == OK ? flatten(event, head, &nothing) : scanned;
+		return scanned == OK ? flatten(event, head, &nothing, ret_members) : scanned;
 	}
 	struct tape tape = {0};
 	enum err err =
@@ -183,7 +195,7 @@ static enum err read_document(struct event *event, const struct wire_document_he
 		err = check_shape(tape.cells, info);
 	}
 	if (err == OK) {
-		err = flatten(event, head, tape.cells);
+		err = flatten(event, head, tape.cells, ret_members);
 	}
 	tape_fini(&tape);
 	return err;
@@ -214,12 +226,13 @@ static void put_times(struct wire_writer *writer, const struct event *event)
 
 /* The document's size is known only when it is there: room is left for the longest length, and the
  * document moves up in the rare case that its length turns out a byte shorter. */
-static void put_document(struct wire_writer *writer, const struct wire_document_head *head)
+static void put_document(struct wire_writer *writer, const struct wire_document_head *head,
+	struct wire_members members)
 {
 	struct wire_writer prefix = {0};
 	wire_put_prefix(&prefix, 6, wire_document_size_max(head));
 	char *document = writer->place + writer->size + prefix.size;
-	size_t size = wire_document_write(head, document);
+	size_t size = wire_document_write(head, members, document);
 	wire_put_prefix(writer, 6, size);
 	if (writer->place + writer->size != document) {
 		memmove(writer->place + writer->size, document, size);
@@ -251,13 +264,14 @@ static enum err encode_bare(struct event *event)
 	return OK;
 }
 
-static enum err encode(struct event *event, const struct wire_document_head *head, char *place)
+static enum err encode(struct event *event, const struct wire_document_head *head,
+	struct wire_members members, char *place)
 {
 	struct wire_writer writer = {.place = place};
 	put_names(&writer, event);
 	if (event->document && event->change.full_document.size > 0 &&
 		!event->is_without_document) {
-		put_document(&writer, head);
+		put_document(&writer, head, members);
 	}
 	put_times(&writer, event);
 	event->encoded = (struct bytes){place, writer.size};
@@ -269,13 +283,14 @@ static enum err encode(struct event *event, const struct wire_document_head *hea
 static enum err read_and_encode(struct event *event, const struct wire_document_head *head,
 	uint32_t json_depth_max, struct err_info *info, char *place)
 {
-	enum err err = read_document(event, head, json_depth_max, info);
+	struct wire_members members = {0};
+	enum err err = read_document(event, head, json_depth_max, info, &members);
 	if (err == ERR_CORRUPT || err == ERR_LIMIT) {
 		event->is_refused = true;
 		err = scan_id(event, head->data);
 	}
 	if (err == OK) {
-		err = encode(event, head, place);
+		err = encode(event, head, members, place);
 	}
 	event->is_read = err == OK;
 	return err;

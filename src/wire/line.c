@@ -336,7 +336,7 @@ static void put_event_id(struct wire_writer *writer, const void *message)
 /* A tombstone has no data. */
 static void put_data(struct wire_writer *writer, const struct short_form *made)
 {
-	static const char *const dropped[] = {"id"};
+	static const struct bytes dropped[] = {{"id", 2}};
 	put_text(writer, ",\"data\":{");
 	if (!made->is_delete) {
 		char *place = writer->place ? writer->place + writer->size : NULL;

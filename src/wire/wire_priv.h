@@ -98,14 +98,22 @@ enum err wire_notice_parse(struct bytes payload, struct model_notice *ret_notice
  * without those whose name is in `dropped`. Gives the size, which is less than the object's.
  */
 struct wire_names {
-	const char *const *names;
+	const struct bytes *names;
 	size_t count;
 };
 size_t wire_members_write(struct bytes object, struct wire_names dropped, char *place);
 
-/* The document as consumers see it, spliced from a strict full document. */
+/* The members of an object on a tape: the first one's name, and how many there are. */
+struct wire_members {
+	const struct value *first;
+	size_t count;
+};
+
+/* The document as consumers see it, spliced from a strict full document, of whose text head->data
+ * `data` was read. */
 size_t wire_document_size_max(const struct wire_document_head *head);
-size_t wire_document_write(const struct wire_document_head *head, char *place);
+size_t wire_document_write(
+	const struct wire_document_head *head, struct wire_members data, char *place);
 
 /* The string that `text` is as JSON, strictly read; empty if it is none. ERR_MEMORY only. */
 enum err wire_json_string(
