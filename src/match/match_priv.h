@@ -11,7 +11,7 @@
 
 #include "compile_priv.h"
 #include "evaluate_priv.h"
-#include "intervals.h"
+#include "scope_priv.h"
 
 /* Most of what is looked at begins in one line of the cache and ends in the next. */
 static inline void match_prefetch(const void *memory)
@@ -25,45 +25,6 @@ struct match_facet;
 struct match_index;
 struct match_path;
 struct match_predicate;
-
-/* ---- scopes: where queries stand (scopes.c) ---- */
-
-/*
- * One of a query's places: `access` is its number among the query's accesses. `guard` is another
- * predicate without which the query does not hold (NULL: there is none): most queries of a long
- * list are passed over without being touched.
- */
-struct match_entry {
-	struct match_query *query;
-	struct match_predicate *guard;
-	uint32_t access;
-};
-
-/*
- * Queries that may hold where something else is known to hold: in no order, and by the ranges of a
- * path. One query alone stands in the scope itself. Zeroed is empty.
- */
-struct match_scope {
-	union {
-		struct match_query *query;   /* count is 1 */
-		struct match_entry *entries; /* count is more */
-	} as;
-	uint32_t count;
-	uint32_t extra; /* count is 1: the access; more: the capacity */
-	struct match_facet *facets;
-};
-
-/* What a range's constants are of. */
-enum match_order { MATCH_NUMBERS, MATCH_TEXTS, MATCH_BOOLS };
-
-/* The queries of one scope by their ranges of one path. */
-struct match_facet {
-	struct match_facet *next;
-	struct match_predicate *key; /* whose scope it is; NULL: the collection's */
-	struct match_path *path;
-	enum match_order order;
-	struct match_intervals intervals; /* of match_query */
-};
 
 /* ---- paths (paths.c) ---- */
 
@@ -255,29 +216,6 @@ struct match_choices {
  */
 enum err match_access_choose(struct arena *arena, const struct match_index *index,
 	const struct match_query *query, struct match_choices *ret_choices) MUST_CHECK;
-
-/* ---- scopes.c ---- */
-
-/* Of a top-level AND, the `==` that most queries share; not `key`. NULL: there is none. */
-struct match_predicate *match_access_guard(
-	const struct match_query *query, const struct match_predicate *key);
-
-/* The list's new place for the query's access; `key` is whose scope it is, or NULL. */
-enum err match_scope_add(struct match_scope *scope, const struct match_predicate *key,
-	const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
-void match_scope_remove(struct match_scope *scope, uint32_t place);
-static inline bool match_scope_is_empty(const struct match_scope *scope)
-{
-	return scope->count == 0 && !scope->facets;
-}
-struct match_facet *match_facet_find(
-	const struct match_scope *scope, const struct match_path *path, enum match_order order);
-enum err match_facet_get(struct match_scope *scope, struct match_predicate *key,
-	struct match_path *path, enum match_order order, struct match_facet **ret_facet) MUST_CHECK;
-void match_facet_drop_if_empty(
-	struct match_index *index, struct match_scope *scope, struct match_facet *facet);
-/* The point that a document's value is in a facet of this order; false: it is of another kind. */
-bool match_facet_point(enum match_order order, const struct value *value, uint64_t *ret_point);
 
 /* ---- lookup.c ---- */
 
