@@ -358,14 +358,18 @@ static void reconsider(struct match_index *index, struct match_query *query)
 
 static void reconsider_neighbours(struct match_index *index, struct match_query *query)
 {
-	const struct match_access *access = match_query_accesses(query);
-	if (query->accesses_count != 1 || access->is_ranged) {
+	if (query->accesses_count != 1) {
 		return;
 	}
-	const struct match_scope *scope = scope_of(query, access->home);
-	for (uint32_t i = 0; i < LOOKED_AGAIN && scope->count >= LIST_LONG; i++) {
-		uint32_t turn = (scope->count - LIST_LONG) * LOOKED_AGAIN + i;
-		reconsider(index, scope->as.entries[turn % scope->count].query);
+	const struct match_access *access = match_query_accesses(query);
+	const struct match_facet *facet = access->is_ranged ? access->home : NULL;
+	const struct match_scope *scope = scope_of(query, facet ? facet->key : access->home);
+	for (uint32_t i = 0; i < LOOKED_AGAIN; i++) {
+		bool is_long = scope->count >= LIST_LONG || (facet && scope->count > 1);
+		if (!is_long) {
+			break;
+		}
+		reconsider(index, scope->as.entries[index->turn++ % scope->count].query);
 	}
 }
 

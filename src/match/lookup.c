@@ -313,6 +313,15 @@ static void find_predicates(struct match_lookup *lookup)
 		if (probe->predicate && probe->predicate->scope.count > 0) {
 			match_prefetch(probe->predicate->scope.as.query);
 		}
+		if (probe->predicate && probe->predicate->scope.facets) {
+			match_prefetch(probe->predicate->scope.facets);
+		}
+	}
+	for (size_t i = 0; i < lookup->probes_count; i++) {
+		const struct match_predicate *predicate = lookup->probes[i].predicate;
+		if (predicate && predicate->scope.facets) {
+			match_prefetch(predicate->scope.facets->intervals.root);
+		}
 	}
 }
 

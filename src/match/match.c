@@ -14,6 +14,10 @@
 /* More are tried before the next event of the batch is looked at. */
 #define CANDIDATES_AT_ONCE 4096
 
+/* So many candidates ahead: a query, and then what it is made of. */
+#define FETCHED_FAR 16U
+#define FETCHED_NEAR 8U
+
 struct match {
 	struct interest *interest; /* may be NULL */
 	struct metrics *metrics;   /* may be NULL */
@@ -478,13 +482,12 @@ static enum err try_candidate(struct search *search, const struct match_candidat
 /* What a candidate will be tried by is fetched some candidates before. */
 static void fetch_ahead(const struct match_candidates *candidates, size_t at)
 {
-	const size_t far = 12;
-	const size_t near = 6;
-	if (at + far < candidates->count) {
-		match_prefetch(candidates->items[at + far].query);
+	for (size_t i = at > 0 ? at + FETCHED_FAR : 0;
+		i <= at + FETCHED_FAR && i < candidates->count; i++) {
+		match_prefetch(candidates->items[i].query);
 	}
-	if (at + near < candidates->count) {
-		const struct match_query *query = candidates->items[at + near].query;
+	if (at + FETCHED_NEAR < candidates->count) {
+		const struct match_query *query = candidates->items[at + FETCHED_NEAR].query;
 		const uint32_t words = query->code_count < 4 ? query->code_count : 4;
 		for (uint32_t i = 0; i < words; i++) {
 			match_prefetch(match_word_predicate(query->code[i] & ~(match_word)1));

@@ -177,6 +177,7 @@ struct match_index {
 	struct map predicates;  /* of match_predicate */
 	struct map identities;  /* of match_predicate, those of one document id */
 	size_t residuals_count;
+	uint32_t turn; /* which of a long list is looked at again next */
 	struct arena scratch; /* of one filing */
 };
 
