@@ -558,39 +558,63 @@ static enum err choose(struct chooser *chooser, const match_word *word, bool is_
 
 /* ---- */
 
-static bool is_id_equality(
-	const struct match_query *query, const match_word *word, enum cel_kind kind)
+/* The next of a query's top-level conjuncts from `word` on that asks for ids; NULL: none. */
+static const match_word *next_id_leaf(
+	const struct match_query *query, const match_word *word, const match_word *end)
 {
-	const struct match_predicate *leaf = is_leaf(word) ? match_word_predicate(*word) : NULL;
-	return leaf && leaf->kind == kind && leaf->of.path == query->collection->id;
+	for (; word < end; word = match_word_after(word)) {
+		const struct match_predicate *leaf =
+			is_leaf(word) ? match_word_predicate(*word) : NULL;
+		if (leaf && (leaf->kind == CEL_EQUAL || leaf->kind == CEL_IN) &&
+			leaf->of.path == query->collection->id) {
+			return word;
+		}
+	}
+	return NULL;
 }
 
-/* Document ids go before all else: who asks by id hears of hard deletes. */
+static bool suits_leaf(const struct match_predicate *leaf, const struct value *id)
+{
+	const struct cel_node node = {.kind = (enum cel_kind)leaf->kind,
+		.depth = 1,
+		.constant = match_predicate_constant(leaf),
+		.is_sorted = leaf->is_sorted};
+	enum cel_failure failure = CEL_FAILED_NAME;
+	return cel_compare_with(&node, id, &failure) == CEL_IS_TRUE;
+}
+
+static enum err add_id(struct chooser *chooser, const match_word *first, const match_word *end,
+	const struct value *id)
+{
+	const struct match_query *query = chooser->query;
+	for (const match_word *word = first; word;
+		word = next_id_leaf(query, match_word_after(word), end)) {
+		if (!suits_leaf(match_word_predicate(*word), id)) {
+			return OK; /* one says this id, another one does not */
+		}
+	}
+	return add_item(chooser, match_word_predicate(*first), id);
+}
+
+/*
+ * Document ids go before all else: who asks by id hears of hard deletes. The query is filed under
+ * those that all its `==` and `in` agree on, whichever of them is looked at.
+ */
 static enum err choose_id(struct chooser *chooser)
 {
 	const match_word *code = chooser->query->code;
 	bool is_and = match_word_is_join(*code) && match_word_join(*code) == MATCH_AND;
 	const match_word *end = match_word_after(code);
-	const match_word *found = NULL;
-	for (const match_word *word = is_and ? code + 1 : code; word < end;
-		word = match_word_after(word)) {
-		if (is_id_equality(chooser->query, word, CEL_EQUAL)) {
-			found = word;
-			break;
-		}
-		found = is_id_equality(chooser->query, word, CEL_IN) ? word : found;
-	}
-	check(found);
-	const struct match_predicate *leaf = match_word_predicate(*found);
+	const match_word *first = next_id_leaf(chooser->query, is_and ? code + 1 : code, end);
+	check(first);
+	const struct match_predicate *leaf = match_word_predicate(*first);
+	const struct value *constant = match_predicate_constant(leaf);
+	bool is_list = leaf->kind == CEL_IN;
+	const struct value *item = is_list ? constant + 1 : constant;
+	const struct value *items_end = value_after(constant);
 	enum err err = OK;
-	if (leaf->kind == CEL_EQUAL) {
-		err = choose_leaf(chooser, *found);
-	} else {
-		const struct value *item = match_predicate_constant(leaf) + 1;
-		for (uint32_t i = 0; err == OK && i < match_predicate_constant(leaf)->size; i++) {
-			err = add_item(chooser, leaf, item);
-			item = value_after(item);
-		}
+	for (; err == OK && item < items_end; item = value_after(item)) {
+		err = add_id(chooser, first, end, item);
 	}
 	if (is_and) {
 		disprove(chooser, 0); /* the rest is still to be seen */

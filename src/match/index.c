@@ -170,6 +170,9 @@ static void leave(struct match_index *index, const struct places *places, uint32
 	} else {
 		match_scope_remove(scope_of(query, key), access->place);
 	}
+	if (key) {
+		key->by_id -= query->is_by_id;
+	}
 	leave_key(index, key);
 }
 
@@ -232,6 +235,8 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 	}
 	if (err != OK) {
 		leave_key(index, key);
+	} else if (key) {
+		key->by_id += places->query->is_by_id;
 	}
 	return err;
 }

@@ -313,7 +313,7 @@ bool match_identify(const struct match *match, const struct event *event,
 		return false;
 	}
 	const struct match_predicate *predicate = match_predicate_identify(&match->index, event);
-	if (!predicate || match_scope_is_empty(&predicate->scope)) {
+	if (!predicate || predicate->by_id == 0) {
 		return false;
 	}
 	*ret_collection = predicate->of.path->collection->name;

@@ -75,6 +75,7 @@ struct match_predicate {
 	struct match_scope scope;
 	uint32_t holders; /* words of codes, and accesses */
 	uint32_t size;    /* cells of the constant, or bytes of a program's text */
+	uint32_t by_id;   /* queries filed here that ask for just this document, by `_id` */
 	uint8_t kind;     /* enum cel_kind */
 	bool is_point;    /* can be found by a document's value */
 	bool is_sorted;   /* as a condition's */
@@ -177,7 +178,7 @@ struct match_index {
 	struct map predicates;  /* of match_predicate */
 	struct map identities;  /* of match_predicate, those of one document id */
 	size_t residuals_count;
-	uint32_t turn; /* which of a long list is looked at again next */
+	uint32_t turn;        /* which of a long list is looked at again next */
 	struct arena scratch; /* of one filing */
 };
 

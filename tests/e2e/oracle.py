@@ -258,12 +258,6 @@ def rules_of(subscription):
     return subscription.get("filters", []) + subscription.get("id_rules", [])
 
 
-def asks_for_one(rule):
-    """Whether it is an equality: `==`, or `in` with a single value."""
-    value = plain(rule["value"])
-    return rule["op"] == "==" or (rule["op"] == "in" and len(set(map(json.dumps, value))) == 1)
-
-
 def is_by_id(subscription):
     """Whether documents are found for it by their ids: those hear of hard deletes."""
     return any(rule["field"] == "_id" and rule["op"] in ("==", "in")
@@ -271,11 +265,13 @@ def is_by_id(subscription):
 
 
 def ids_asked_for(subscription):
-    """The documents of which it asks for just one."""
-    for rule in rules_of(subscription):
-        if rule["field"] == "_id" and asks_for_one(rule):
-            asked = plain(rule["value"])
-            yield asked if rule["op"] == "==" else asked[0]
+    """The documents that it asks for by their ids: those that all its rules of that kind name."""
+    asked = [plain(rule["value"]) if rule["op"] == "in" else [plain(rule["value"])]
+             for rule in rules_of(subscription)
+             if rule["field"] == "_id" and rule["op"] in ("==", "in")]
+    for identifier in asked[0] if asked else []:
+        if all(identifier in ids for ids in asked):
+            yield identifier
 
 
 class Expected:
