@@ -68,8 +68,11 @@ int main(int count, char **arguments)
 {
 	/* glibc keeps small pieces apart when they are freed, and joins all of them at once when a
 	   large one is asked for: a pause of seconds after a million subscriptions have gone. */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
 	(void)mallopt(M_MXFAST, 0);
-	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30); /* nor give back all of it in one call */
+	/* Nor is all that was freed given back in one call. */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
+	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
 	/* A reader who leaves is seen as EPIPE, where it matters. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (count < 2) {
