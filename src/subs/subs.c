@@ -2,7 +2,7 @@
  * Three structures meet here. A *subscription* is found by (stream, id) in one map. A *group* is
  * ids that one stream has behind one query, encoded one behind the other as they go out, so that
  * delivering them is a copy; an id alone is the group's run where it stands in its subscription.
- * A query's slot points to its list of groups, and a stream has a list of its own.
+ * A query's slot leads to its groups, one or a fan of them, and a stream has a list of its own.
  *
  * An id keeps its place in its run only until another one leaves, so removal looks for it there.
  * A run is therefore short: when RUN_BYTES is reached, the stream opens another group. The full one
@@ -17,8 +17,19 @@
 /* Some hundred UUIDs: a walk through them costs no more than a look-up in a large map. */
 #define RUN_BYTES 4096
 
+/* Groups of one query that stand before this are looked through; those behind are in a map. */
+#define FAN_SEARCHED 8U
+
+/*
+ * The groups of a query that has more than one. Its address is even: a slot with the lowest bit set
+ * is a fan's, any other a group's.
+ */
+struct fan {
+	uint32_t count, capacity;
+	struct subs_group *groups[];
+};
+
 struct subs_group {
-	struct subs_group *next, *previous; /* of the same query */
 	struct subs_group *next_of_stream, *previous_of_stream;
 	struct subs_stream *stream;
 	struct match_query *query;
@@ -28,7 +39,9 @@ struct subs_group {
 	} run;
 	uint32_t size, capacity; /* of the run; capacity 0: it is in `only` */
 	uint32_t count;
-	bool is_open; /* takes new ids, and is in the map */
+	uint32_t index; /* in the fan */
+	bool is_open;   /* takes new ids */
+	bool is_mapped;
 };
 
 struct subscription {
@@ -51,7 +64,7 @@ struct subs {
 	struct match *match;
 	struct metrics *metrics;
 	struct map by_id;  /* struct subscription */
-	struct map groups; /* open struct subs_group, by stream and query */
+	struct map groups; /* open struct subs_group of crowded queries, by stream and query */
 	size_t count;
 	struct subs_stream *freed; /* not swept yet */
 	uint64_t next_stream_number;
@@ -183,14 +196,86 @@ static bool group_has_room(const struct subs_group *group, struct bytes id)
 	return group->count == 0 || group->size + wire_id_size(id) <= RUN_BYTES;
 }
 
-static void group_link(struct subs_group *group)
+static struct fan *fan_of(struct match_query *query)
 {
-	void **first = match_query_slot(group->query);
-	group->next = *first;
-	if (group->next) {
-		group->next->previous = group;
+	uintptr_t slot = (uintptr_t)*match_query_slot(query);
+	return slot & 1 ? (struct fan *)(slot - 1) : NULL;
+}
+
+static void set_fan(struct match_query *query, struct fan *fan)
+{
+	*match_query_slot(query) = (void *)((uintptr_t)fan + 1);
+}
+
+/* The query's group of this number, or NULL. */
+static struct subs_group *group_at(struct match_query *query, uint32_t index)
+{
+	const struct fan *fan = fan_of(query);
+	if (fan) {
+		return index < fan->count ? fan->groups[index] : NULL;
 	}
-	*first = group;
+	return index == 0 ? *match_query_slot(query) : NULL;
+}
+
+/* A fan with room for one more. */
+static enum err fan_reserve(struct match_query *query, struct fan **ret_fan)
+{
+	struct fan *old = fan_of(query);
+	if (old && old->count < old->capacity) {
+		*ret_fan = old;
+		return OK;
+	}
+	uint32_t capacity = old ? old->capacity * 2 : 4;
+	struct fan *fan = mem_realloc(old, sizeof(*fan) + capacity * sizeof(void *));
+	if (!fan) {
+		return ERR_MEMORY;
+	}
+	fan->capacity = capacity;
+	if (!old) {
+		fan->groups[0] = *match_query_slot(query);
+		fan->count = 1;
+	}
+	set_fan(query, fan);
+	*ret_fan = fan;
+	return OK;
+}
+
+static enum err join_query(struct subs_group *group)
+{
+	void **slot = match_query_slot(group->query);
+	if (!*slot) {
+		*slot = group;
+		return OK;
+	}
+	struct fan *fan = NULL;
+	enum err err = fan_reserve(group->query, &fan);
+	if (err == OK) {
+		group->index = fan->count;
+		fan->groups[fan->count++] = group;
+	}
+	return err;
+}
+
+/* The last one takes its place, so that those without the map stay in front. */
+static void leave_query(struct subs_group *group)
+{
+	struct match_query *query = group->query;
+	struct fan *fan = fan_of(query);
+	if (!fan) {
+		*match_query_slot(query) = NULL;
+		return;
+	}
+	struct subs_group *last = fan->groups[--fan->count];
+	last->index = group->index;
+	fan->groups[group->index] = last;
+	if (fan->count == 1) {
+		*match_query_slot(query) = fan->groups[0];
+		mem_free(fan);
+	}
+}
+
+static void join_stream(struct subs_group *group)
+{
 	struct subs_stream *stream = group->stream;
 	group->next_of_stream = stream->groups;
 	if (group->next_of_stream) {
@@ -199,16 +284,8 @@ static void group_link(struct subs_group *group)
 	stream->groups = group;
 }
 
-static void group_unlink(struct subs_group *group)
+static void leave_stream(struct subs_group *group)
 {
-	if (group->previous) {
-		group->previous->next = group->next;
-	} else {
-		*match_query_slot(group->query) = group->next;
-	}
-	if (group->next) {
-		group->next->previous = group->previous;
-	}
 	if (group->previous_of_stream) {
 		group->previous_of_stream->next_of_stream = group->next_of_stream;
 	} else {
@@ -219,9 +296,26 @@ static void group_unlink(struct subs_group *group)
 	}
 }
 
+static struct subs_group *find_open(const struct subs *subs, const struct group_key *key)
+{
+	for (uint32_t i = 0; i < FAN_SEARCHED; i++) {
+		struct subs_group *group = group_at(key->query, i);
+		if (!group) {
+			return NULL;
+		}
+		if (group->stream == key->stream && group->is_open) {
+			return group;
+		}
+	}
+	return map_find(&subs->groups, key);
+}
+
 static void group_close(struct subs *subs, struct subs_group *group)
 {
-	check(map_remove(&subs->groups, group));
+	if (group->is_mapped) {
+		check(map_remove(&subs->groups, group));
+		group->is_mapped = false;
+	}
 	group->is_open = false;
 	group->stream->residuals -= match_query_is_residual(group->query);
 }
@@ -236,16 +330,26 @@ static enum err group_new(struct subs *subs, const struct group_key *key, struct
 	}
 	group->stream = key->stream;
 	group->query = key->query;
-	if (map_insert(&subs->groups, group) != OK) {
+	group->is_open = true;
+	enum err err = join_query(group);
+	if (err != OK) {
 		mem_free(group);
-		return ERR_MEMORY;
+		return err;
+	}
+	if (group->index >= FAN_SEARCHED) {
+		err = map_insert(&subs->groups, group);
+		if (err != OK) {
+			leave_query(group);
+			mem_free(group);
+			return err;
+		}
+		group->is_mapped = true;
 	}
 	if (full) {
 		group_close(subs, full);
 	}
-	group->is_open = true;
 	group->stream->residuals += match_query_is_residual(group->query);
-	group_link(group);
+	join_stream(group);
 	*ret_group = group;
 	return OK;
 }
@@ -255,7 +359,7 @@ static enum err group_get(struct subs *subs, struct subs_stream *stream, struct 
 	struct bytes id, struct subs_group **ret_group)
 {
 	const struct group_key key = {stream, query};
-	struct subs_group *group = map_find(&subs->groups, &key);
+	struct subs_group *group = find_open(subs, &key);
 	if (group && group_has_room(group, id)) {
 		*ret_group = group;
 		return OK;
@@ -268,7 +372,8 @@ static void group_free(struct subs *subs, struct subs_group *group)
 	if (group->is_open) {
 		group_close(subs, group);
 	}
-	group_unlink(group);
+	leave_query(group);
+	leave_stream(group);
 	if (group->capacity > 0) {
 		mem_free(group->run.ids);
 	}
@@ -356,14 +461,25 @@ static void group_remove(struct subs_group *group, struct bytes id)
 	check(false);
 }
 
+static void fetch(const struct subs_group *group)
+{
+	if (group) {
+		__builtin_prefetch(group);
+		__builtin_prefetch((const char *)group + 64);
+	}
+}
+
 const struct subs_group *subs_next_run(
 	struct match_query *query, const struct subs_group *previous, struct subs_run *ret_run)
 {
-	const struct subs_group *group = previous ? previous->next : *match_query_slot(query);
-	while (group && !group->stream->handle) {
-		group = group->next;
+	const uint32_t ahead = 4;
+	uint32_t index = previous ? previous->index + 1 : 0;
+	const struct subs_group *group = group_at(query, index);
+	for (; group && !group->stream->handle; group = group_at(query, index)) {
+		index++;
 	}
 	if (group) {
+		fetch(group_at(query, index + ahead));
 		ret_run->handle = group->stream->handle;
 		ret_run->ids = group_run(group);
 		ret_run->count = group->count;
@@ -516,7 +632,7 @@ static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 	const struct group_key key = {stream, query};
 	if (!match_query_is_residual(query) ||
 		stream->residuals < subs->limits.residuals_per_stream_max ||
-		map_find(&subs->groups, &key)) {
+		find_open(subs, &key)) {
 		return false;
 	}
 	(void)snprintf(subs->text, sizeof(subs->text),

@@ -305,7 +305,8 @@ static void test_many_ids_behind_one_query(void **state)
 
 /* ---- against a naive model ------------------------------------------------------------------- */
 
-enum { STREAMS = 4, IDS = 700, QUERIES = 5 };
+/* More streams than are looked through one by one. */
+enum { STREAMS = 24, IDS = 300, QUERIES = 5 };
 
 struct churn {
 	struct bench bench;
