@@ -106,6 +106,18 @@ static unsigned count_id(struct match_query *query, const void *handle, const ch
 	return count;
 }
 
+/* How many runs a stream has behind a query. */
+static unsigned count_runs(struct match_query *query, const void *handle)
+{
+	unsigned count = 0;
+	const struct subs_group *group = NULL;
+	struct subs_run run;
+	while ((group = subs_next_run(query, group, &run)) != NULL) {
+		count += run.handle == handle;
+	}
+	return count;
+}
+
 /* All ids behind a query; `ret_longest` is the most of them in one run. */
 static size_t count_ids(struct match_query *query, uint32_t *ret_longest)
 {
@@ -306,7 +318,7 @@ static void test_many_ids_behind_one_query(void **state)
 /* ---- against a naive model ------------------------------------------------------------------- */
 
 /* More streams than are looked through one by one. */
-enum { STREAMS = 24, IDS = 300, QUERIES = 5 };
+enum { STREAMS = 24, IDS = 300, QUERIES = 5, RUNS_MAX = 6 };
 
 struct churn {
 	struct bench bench;
@@ -379,6 +391,8 @@ static void churn_check(struct churn *churn)
 		struct match_query *query = query_of(&churn->bench, name_collection(q));
 		assert_int_equal(count_all(query), expected[q]);
 		size_t i = test_random_below(&churn->random, STREAMS);
+		/* So few ids fill few runs: the open one is found again. */
+		assert_true(count_runs(query, &churn->handles[i]) <= RUNS_MAX);
 		for (size_t k = 0; k < IDS; k += 7) {
 			char id[64];
 			name_id(k, id);
