@@ -72,11 +72,11 @@ static enum err code_node(struct coder *coder, const struct cel_node *node)
 	return err;
 }
 
-void match_code_release(struct match_index *index, const match_word *code, uint32_t count)
+void match_code_release(struct match_index *index, const match_word *words, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		if (!match_word_is_join(code[i])) {
-			match_predicate_put(index, match_word_predicate(code[i]));
+		if (!match_word_is_join(words[i])) {
+			match_predicate_put(index, match_word_predicate(words[i]));
 		}
 	}
 }
@@ -99,11 +99,11 @@ enum err match_code_make(struct match_index *index, struct match_collection *col
 }
 
 /* Whether a top-level conjunct asks for document ids by `==` or `in`. */
-bool match_code_is_by_id(const struct match_collection *collection, const match_word *code)
+bool match_code_is_by_id(const struct match_collection *collection, const match_word *words)
 {
-	bool is_and = match_word_is_join(*code) && match_word_join(*code) == MATCH_AND;
-	const match_word *end = match_word_after(code);
-	for (const match_word *word = is_and ? code + 1 : code; word < end;
+	bool is_and = match_word_is_join(*words) && match_word_join(*words) == MATCH_AND;
+	const match_word *end = match_word_after(words);
+	for (const match_word *word = is_and ? words + 1 : words; word < end;
 		word = match_word_after(word)) {
 		if (match_word_is_join(*word)) {
 			continue;

@@ -210,6 +210,7 @@ static enum err note_value(
 	struct match_lookup *lookup, struct match_path *path, const struct value *value)
 {
 	if (path->walk == lookup->walk) {
+		check(lookup->found);
 		lookup->found[path->found].value = value;
 		return OK;
 	}

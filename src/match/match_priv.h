@@ -190,8 +190,8 @@ void match_index_fini(struct match_index *index); /* empty */
 /* NULL: no query is about it. */
 struct match_collection *match_index_collection(
 	const struct match_index *index, struct bytes database, struct bytes collection);
-enum err match_index_ensure(struct match_index *index, struct bytes database,
-	struct bytes collection, struct match_collection **ret_collection) MUST_CHECK;
+enum err match_index_ensure(struct match_index *index, struct bytes database, struct bytes name,
+	struct match_collection **ret_collection) MUST_CHECK;
 /* Frees a collection without queries. */
 void match_index_drop_if_empty(struct match_index *index, struct match_collection *collection);
 
