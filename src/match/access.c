@@ -21,6 +21,7 @@ struct chooser {
 	const struct match_index *index;
 	const struct match_query *query;
 	struct match_choices *choices;
+	bool is_strict; /* what only says that a field exists leads nowhere */
 };
 
 static uint64_t add_costs(uint64_t a, uint64_t b)
@@ -37,6 +38,9 @@ static bool is_leaf(const match_word *word)
 
 static uint64_t key_cost(const struct chooser *chooser, const struct match_predicate_key *key)
 {
+	if (chooser->is_strict && key->kind == CEL_HAS) {
+		return NO_ACCESS;
+	}
 	const struct match_predicate *found = match_predicate_find(chooser->index, key);
 	uint64_t cost = found ? (uint64_t)found->scope.count * COST_UNIT : 0;
 	/* Of two that cost the same: what tells more documents apart. */
@@ -61,60 +65,42 @@ static bool exists_key(struct match_path *path, struct match_predicate_key *ret_
 	return path != path->collection->id && path->parent;
 }
 
-/* What is implied by a large number is the double that it rounds to. */
-static enum err rounded_key(struct chooser *chooser, const struct match_predicate *leaf,
-	struct match_predicate_key *ret_key)
-{
-	const struct value *constant = match_predicate_constant(leaf);
-	struct value *rounded = arena_alloc(chooser->arena, sizeof(*rounded));
-	if (!rounded) {
-		return ERR_MEMORY;
-	}
-	*rounded = (struct value){.kind = VALUE_DOUBLE};
-	rounded->as.real = constant->kind == VALUE_INT ? (double)constant->as.integer
-						       : (double)constant->as.unsigned_integer;
-	*ret_key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, rounded);
-	return OK;
-}
-
-static enum err shortened_key(struct chooser *chooser, const struct match_predicate *leaf,
-	struct match_predicate_key *ret_key)
-{
-	struct value *prefix = arena_alloc(chooser->arena, sizeof(*prefix));
-	if (!prefix) {
-		return ERR_MEMORY;
-	}
-	*prefix = *match_predicate_constant(leaf);
-	prefix->size = MATCH_PREFIX_MAX;
-	*ret_key = match_predicate_key_of(CEL_STARTS_WITH, leaf->of.path, prefix);
-	return OK;
-}
-
 static bool is_large_number(const struct value *value)
 {
 	return value->kind == VALUE_INT || value->kind == VALUE_UINT;
 }
 
-/* The point that a comparison implies; ERR_NOT_FOUND: there is none. */
-static enum err implied_key(struct chooser *chooser, const struct match_predicate *leaf,
-	struct match_predicate_key *ret_key)
+/* What is implied by a large number is the double that it rounds to. */
+static struct value rounded(const struct value *number)
+{
+	return (struct value){.kind = VALUE_DOUBLE,
+		.as.real = number->kind == VALUE_INT ? (double)number->as.integer
+						     : (double)number->as.unsigned_integer};
+}
+
+/* The point that a comparison implies, whose constant may be in *room; false: there is none. */
+static bool implied_key(
+	const struct match_predicate *leaf, struct value *room, struct match_predicate_key *ret_key)
 {
 	if (leaf->kind == CEL_PROGRAM) {
-		return ERR_NOT_FOUND;
+		return false;
 	}
 	const struct value *constant = match_predicate_constant(leaf);
+	enum cel_kind kind = (enum cel_kind)leaf->kind;
 	if (leaf->is_point) {
-		*ret_key =
-			match_predicate_key_of((enum cel_kind)leaf->kind, leaf->of.path, constant);
-		return OK;
+		*ret_key = match_predicate_key_of(kind, leaf->of.path, constant);
+		return true;
 	}
-	if (leaf->kind == CEL_EQUAL && is_large_number(constant)) {
-		return rounded_key(chooser, leaf, ret_key);
+	if (kind == CEL_EQUAL && is_large_number(constant)) {
+		*room = rounded(constant);
+	} else if (kind == CEL_STARTS_WITH && constant->size > MATCH_PREFIX_MAX) {
+		*room = *constant;
+		room->size = MATCH_PREFIX_MAX;
+	} else {
+		return exists_key(leaf->of.path, ret_key);
 	}
-	if (leaf->kind == CEL_STARTS_WITH && constant->size > MATCH_PREFIX_MAX) {
-		return shortened_key(chooser, leaf, ret_key);
-	}
-	return exists_key(leaf->of.path, ret_key) ? OK : ERR_NOT_FOUND;
+	*ret_key = match_predicate_key_of(kind, leaf->of.path, room);
+	return true;
 }
 
 /* The field without which a comparison is an error. */
@@ -272,17 +258,18 @@ static bool best_range(
 
 /* ---- costs ---- */
 
-static uint64_t leaf_cost(struct chooser *chooser, match_word word)
+static uint64_t leaf_cost(const struct chooser *chooser, match_word word)
 {
 	const struct match_predicate *leaf = match_word_predicate(word);
 	const struct value *constant = match_predicate_constant(leaf);
 	struct range range;
 	struct match_predicate_key key;
+	struct value room;
 	if (range_of(word, &range)) {
 		return range_cost(chooser, &range);
 	}
 	if (!is_splittable(leaf)) {
-		return implied_key(chooser, leaf, &key) == OK ? key_cost(chooser, &key) : NO_ACCESS;
+		return implied_key(leaf, &room, &key) ? key_cost(chooser, &key) : NO_ACCESS;
 	}
 	uint64_t cost = 0;
 	const struct value *item = constant + 1;
@@ -294,11 +281,11 @@ static uint64_t leaf_cost(struct chooser *chooser, match_word word)
 	return cost;
 }
 
-static uint64_t cost_of(struct chooser *chooser, const match_word *word, bool is_true);
+static uint64_t cost_of(const struct chooser *chooser, const match_word *word, bool is_true);
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 static uint64_t join_cost(
-	struct chooser *chooser, const match_word *join, bool is_true, bool is_all)
+	const struct chooser *chooser, const match_word *join, bool is_true, bool is_all)
 {
 	uint64_t total = is_all ? 0 : NO_ACCESS;
 	const match_word *end = match_word_after(join);
@@ -322,9 +309,14 @@ static const match_word *exclusive_or(const match_word *word)
 	return is_same ? word + 1 : NULL;
 }
 
+static bool is_always(const match_word *word)
+{
+	return match_word_is_join(*word) && match_word_join(*word) == MATCH_TRUE;
+}
+
 /* Of the access set of a tree that holds, or (not is_true) that is no error. */
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
-static uint64_t cost_of(struct chooser *chooser, const match_word *word, bool is_true)
+static uint64_t cost_of(const struct chooser *chooser, const match_word *word, bool is_true)
 {
 	struct match_predicate_key key;
 	if (is_leaf(word) && is_true) {
@@ -346,9 +338,7 @@ static uint64_t cost_of(struct chooser *chooser, const match_word *word, bool is
 			uint64_t known = join_cost(chooser, same, false, false);
 			return either < known ? either : known;
 		}
-		return match_word_below(word[1]) == 0 && !is_leaf(word + 1)
-			? 0 /* never true */
-			: cost_of(chooser, word + 1, false);
+		return is_true && is_always(word + 1) ? 0 : cost_of(chooser, word + 1, false);
 	case MATCH_SAME:
 		return join_cost(chooser, word, false, false);
 	case MATCH_TRUE:
@@ -409,14 +399,12 @@ static enum err add_item(
 	struct match_predicate_key key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, item);
 	bool is_proof = key.is_point;
 	if (!is_proof) {
-		struct value *rounded = arena_alloc(chooser->arena, sizeof(*rounded));
-		if (!rounded) {
+		struct value *room = arena_alloc(chooser->arena, sizeof(*room));
+		if (!room) {
 			return ERR_MEMORY;
 		}
-		*rounded = (struct value){.kind = VALUE_DOUBLE};
-		rounded->as.real = item->kind == VALUE_INT ? (double)item->as.integer
-							   : (double)item->as.unsigned_integer;
-		key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, rounded);
+		*room = rounded(item);
+		key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, room);
 	}
 	return add_key(chooser, &key, is_proof);
 }
@@ -431,8 +419,12 @@ static enum err choose_leaf(struct chooser *chooser, match_word word)
 	const struct value *constant = match_predicate_constant(leaf);
 	if (!is_splittable(leaf)) {
 		struct match_predicate_key key;
-		enum err err = implied_key(chooser, leaf, &key);
-		return err == OK ? add_key(chooser, &key, leaf->is_point) : err;
+		struct value *room = arena_alloc(chooser->arena, sizeof(*room));
+		if (!room) {
+			return ERR_MEMORY;
+		}
+		check(implied_key(leaf, room, &key));
+		return add_key(chooser, &key, leaf->is_point);
 	}
 	enum err err = OK;
 	const struct value *item = constant + 1;
@@ -457,7 +449,8 @@ static enum err choose_all(struct chooser *chooser, const match_word *join, bool
 	return err;
 }
 
-static const match_word *cheapest(struct chooser *chooser, const match_word *join, bool is_true)
+static const match_word *cheapest(
+	const struct chooser *chooser, const match_word *join, bool is_true)
 {
 	const match_word *best = NULL;
 	uint64_t best_cost = NO_ACCESS;
@@ -515,7 +508,7 @@ static enum err choose_not(struct chooser *chooser, const match_word *word, bool
 {
 	const match_word *same = is_true ? exclusive_or(word) : NULL;
 	if (!same) {
-		bool is_never = is_true && !is_leaf(word + 1) && match_word_below(word[1]) == 0;
+		bool is_never = is_true && is_always(word + 1);
 		return is_never ? OK : choose(chooser, word + 1, false);
 	}
 	bool is_either =
@@ -626,7 +619,8 @@ enum err match_access_choose(struct arena *arena, const struct match_index *inde
 	const struct match_query *query, struct match_choices *ret_choices)
 {
 	*ret_choices = (struct match_choices){0};
-	struct chooser chooser = {arena, index, query, ret_choices};
+	struct chooser chooser = {
+		.arena = arena, .index = index, .query = query, .choices = ret_choices};
 	if (query->is_by_id) {
 		return choose_id(&chooser);
 	}
@@ -634,6 +628,12 @@ enum err match_access_choose(struct arena *arena, const struct match_index *inde
 		return add_choice(&chooser, &(struct match_choice){0});
 	}
 	return choose(&chooser, query->code, true);
+}
+
+bool match_access_leads_nowhere(const struct match_index *index, const struct match_query *query)
+{
+	const struct chooser chooser = {.index = index, .query = query, .is_strict = true};
+	return !query->is_by_id && cost_of(&chooser, query->code, true) == NO_ACCESS;
 }
 
 struct match_predicate *match_access_guard(

@@ -92,7 +92,7 @@ enum cel_outcome match_evaluate_predicate(
 	struct match_evaluation *evaluation, struct match_predicate *predicate)
 {
 	if (predicate->memo >> 8 == evaluation->stamp) {
-		evaluation->failure = (enum cel_failure)(predicate->memo >> 2 & 0x3F);
+		evaluation->failure = (enum cel_failure)(predicate->memo >> 2 & 0x1F);
 		return (enum cel_outcome)(predicate->memo & 3);
 	}
 	enum cel_outcome outcome = evaluate_predicate(evaluation, predicate);

@@ -391,7 +391,8 @@ enum err match_index_file(struct match_index *index, struct match_query *query)
 		struct match_choices choices = {0};
 		err = choose(index, query, &choices);
 		err = err == OK ? settle(index, query, &choices) : err;
-		query->is_residual = err == OK && lead_nowhere(&choices);
+		query->is_residual = err == OK && lead_nowhere(&choices) &&
+			match_access_leads_nowhere(index, query);
 	}
 	if (err == OK) {
 		collection->queries_count++;

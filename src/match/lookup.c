@@ -465,13 +465,17 @@ static enum err collect_scope(struct match_lookup *lookup, const struct match_sc
 	return err == OK ? collect_facets(lookup, scope) : err;
 }
 
-/* A predicate that is known to hold need not be evaluated for this event. */
+/*
+ * A predicate that is known to hold need not be evaluated for this event. However many elements of
+ * a list lead to it, it is collected once.
+ */
 static enum err collect_predicate(struct match_lookup *lookup, struct match_predicate *predicate)
 {
-	if (match_scope_is_empty(&predicate->scope)) {
+	const uint64_t memo = lookup->stamp << 8 | MATCH_MEMO_COLLECTED | CEL_IS_TRUE;
+	if (match_scope_is_empty(&predicate->scope) || predicate->memo == memo) {
 		return OK;
 	}
-	predicate->memo = lookup->stamp << 8 | CEL_IS_TRUE;
+	predicate->memo = memo;
 	return collect_scope(lookup, &predicate->scope);
 }
 

@@ -67,7 +67,7 @@ void match_path_read(struct match_path *path, uint64_t stamp);
 /* ---- predicates (predicates.c) ---- */
 
 struct match_predicate {
-	uint64_t memo; /* stamp of the event << 8 | failure << 2 | outcome */
+	uint64_t memo; /* stamp of the event << 8 | was collected << 7 | failure << 2 | outcome */
 	union {
 		struct match_path *path;
 		struct cel_program *program; /* kind is CEL_PROGRAM */
@@ -82,6 +82,9 @@ struct match_predicate {
 	bool has_identity;
 	_Alignas(16) char memory[]; /* the cells and their texts, or the text; the identity */
 };
+
+/* Of a memo: the predicate's scope has been collected for this event. */
+#define MATCH_MEMO_COLLECTED 0x80U
 
 struct match_predicate_key {
 	enum cel_kind kind;
@@ -218,6 +221,8 @@ struct match_choices {
  */
 enum err match_access_choose(struct arena *arena, const struct match_index *index,
 	const struct match_query *query, struct match_choices *ret_choices) MUST_CHECK;
+/* Whether no access set of a query, dear ones included, does without the existence of a field. */
+bool match_access_leads_nowhere(const struct match_index *index, const struct match_query *query);
 
 /* ---- lookup.c ---- */
 

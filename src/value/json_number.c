@@ -15,7 +15,7 @@
 /* Numbers halfway between two doubles have up to 767 digits. Later ones only say "not quite". */
 #define DIGITS_MAX 768
 #define MANTISSA_DIGITS_MAX 19 /* that surely fit uint64 */
-#define SHORT_MAX 19 /* bytes: 18 digits and what follows them, or a '.' among them */
+#define SHORT_MAX 19           /* bytes: 18 digits and what follows them, or a '.' among them */
 #define EXPONENT_MAX INT64_C(1000000000000)
 
 /* A number taken apart. The text from `digits` on has at most one '.', which is not first. */
@@ -222,7 +222,8 @@ static double read_real(const struct parts *parts)
 static inline bool are_digits(uint64_t eight)
 {
 	const uint64_t high_halves = UINT64_C(0xF0F0F0F0F0F0F0F0);
-	return ((eight & high_halves) | ((eight + UINT64_C(0x0606060606060606)) & high_halves) >> 4) ==
+	return ((eight & high_halves) |
+		       ((eight + UINT64_C(0x0606060606060606)) & high_halves) >> 4) ==
 		UINT64_C(0x3333333333333333);
 }
 
@@ -231,10 +232,8 @@ static inline uint64_t join_digits(uint64_t eight)
 {
 	eight -= EIGHT_ZEROS;
 	eight = eight * 10 + (eight >> 8);
-	uint64_t even = (eight & UINT64_C(0x000000FF000000FF)) *
-		(100 + (UINT64_C(1000000) << 32));
-	uint64_t odd = (eight >> 16 & UINT64_C(0x000000FF000000FF)) *
-		(1 + (UINT64_C(10000) << 32));
+	uint64_t even = (eight & UINT64_C(0x000000FF000000FF)) * (100 + (UINT64_C(1000000) << 32));
+	uint64_t odd = (eight >> 16 & UINT64_C(0x000000FF000000FF)) * (1 + (UINT64_C(10000) << 32));
 	return (even + odd) >> 32;
 }
 

@@ -284,8 +284,8 @@ static inline const char *read_value(struct reader *reader, const char *at, bool
 		return read_word(reader, at, (struct bytes){"false", 5},
 			(struct value){.kind = VALUE_BOOL, .as.boolean = false});
 	case 'n':
-		return read_word(reader, at, (struct bytes){"null", 4},
-			(struct value){.kind = VALUE_NULL});
+		return read_word(
+			reader, at, (struct bytes){"null", 4}, (struct value){.kind = VALUE_NULL});
 	default:
 		break;
 	}

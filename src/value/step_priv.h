@@ -100,8 +100,7 @@ static inline uint32_t json_step_mask(struct json_step step)
 {
 	static const int8_t places[JSON_STEP] = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7};
 	uint8x16_t bits = vshlq_u8(vshrq_n_u8(step.bytes, 7), vld1q_s8(places));
-	return (uint32_t)vaddv_u8(vget_low_u8(bits)) |
-		(uint32_t)vaddv_u8(vget_high_u8(bits)) << 8;
+	return (uint32_t)vaddv_u8(vget_low_u8(bits)) | (uint32_t)vaddv_u8(vget_high_u8(bits)) << 8;
 }
 
 #else

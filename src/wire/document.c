@@ -172,8 +172,8 @@ static void flush(struct piece *piece, struct wire_writer *writer)
 		if (writer->size > 0) {
 			wire_put_raw(writer, (struct bytes){",", 1});
 		}
-		wire_put_raw(writer,
-			(struct bytes){piece->start, (size_t)(piece->end - piece->start)});
+		wire_put_raw(
+			writer, (struct bytes){piece->start, (size_t)(piece->end - piece->start)});
 	}
 	piece->start = NULL;
 }

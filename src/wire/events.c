@@ -2,7 +2,7 @@
  * Events out of changes. All that an event keeps of its change, and its encoding, is one piece of
  * its arena; the tape is another. The document is read as a whole and strictly: what is wrong
  * anywhere in it refuses it. The flattened document is the cells of `data` with the system's
- * members behind them, so that "the last one wins" is also what lets these override those.
+ * members written over those of the same name or behind them, which "the last one wins" lets count.
  */
 #include "wire_priv.h"
 
@@ -75,7 +75,7 @@ static struct wire_document_head moved_head(
 
 struct cells {
 	struct value *place;      /* the object's own cell */
-	const struct value *data; /* what it begins with, may be NULL */
+	const struct value *data; /* whose members it begins with, cell by cell; may be NULL */
 	size_t count;
 	uint32_t members;
 };
@@ -92,12 +92,19 @@ static void add_cells(struct cells *cells, const struct value *first, size_t cou
  */
 static void add_member(struct cells *cells, struct bytes name, const struct value *value)
 {
-	if (value) {
-		struct value key = value_string(name);
-		add_cells(cells, &key, 1);
-		add_cells(cells, value, (size_t)(value_after(value) - value));
-		cells->members++;
+	if (!value) {
+		return;
 	}
+	size_t size = (size_t)(value_after(value) - value);
+	const struct value *said = cells->data ? value_member(cells->data, name) : NULL;
+	if (said && said->kind < VALUE_LIST && value->kind < VALUE_LIST) {
+		cells->place[said - cells->data] = *value;
+		return;
+	}
+	struct value key = value_string(name);
+	add_cells(cells, &key, 1);
+	add_cells(cells, value, size);
+	cells->members++;
 }
 
 static void add_own_member(struct cells *cells, struct bytes name, const struct value *root)
@@ -128,6 +135,7 @@ static enum err flatten(struct event *event, const struct wire_document_head *he
 	event->document_id = said.size > 0 ? said : event->document_id;
 	cells.count = 1;
 	if (data) {
+		cells.data = data;
 		cells.members = data->size;
 		add_cells(&cells, data + 1, (size_t)(value_after(data) - data) - 1);
 	}
@@ -146,6 +154,7 @@ static enum err flatten(struct event *event, const struct wire_document_head *he
 	add_member(&cells, (struct bytes){"deleted", 7}, head->deleted ? &deleted : NULL);
 	cells.place[0] = (struct value){
 		.kind = VALUE_OBJECT, .size = cells.members, .as.span = (uint32_t)cells.count};
+	value_seal(cells.place);
 	event->document = cells.place;
 	return OK;
 }

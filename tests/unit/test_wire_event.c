@@ -6,6 +6,7 @@
 #include "random.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -650,6 +651,77 @@ static void test_random_documents(void **state)
 	buffer_fini(&text);
 }
 
+/* ---- what the system says of a member, and where members stand ------------------------------- */
+
+static void check_member(const struct event *event, const char *name, int64_t integer)
+{
+	const struct value *value = value_member(event->document, bytes_of(name));
+	check(value);
+	assert_int_equal(value->kind, VALUE_INT);
+	assert_int_equal(value->as.integer, integer);
+}
+
+/* Scalars of the user's are written over, so that each name stands once; others are overridden. */
+static void test_system_values_count(void **state)
+{
+	(void)state;
+	struct event *event = make_event("{\"collection\":\"c\",\"version\":1,\"updatedAt\":2,"
+					 "\"data\":{\"version\":\"x\",\"id\":\"i\",\"a\":[5],"
+					 "\"collection\":null}}",
+		&reading);
+	check_member(event, "version", 1);
+	check_member(event, "updatedAt", 2);
+	assert_int_equal(event->document->size, 5);
+	assert_true(event->document->is_sealed);
+	assert_text(value_text(value_member(event->document, bytes_of("id"))), "i");
+	assert_text(value_text(value_member(event->document, bytes_of("collection"))), "c");
+	assert_text(
+		delivery_of(event->encoded).document, "{\"a\":[5],\"version\":1,\"updatedAt\":2}");
+	event_unref(event);
+	event = make_event("{\"collection\":\"c\",\"version\":1,\"updatedAt\":[2],"
+			   "\"data\":{\"version\":{\"b\":3},\"updatedAt\":4,\"a\":5}}",
+		&reading);
+	check_member(event, "version", 1);
+	check_member(event, "a", 5);
+	assert_int_equal(value_member(event->document, bytes_of("updatedAt"))->kind, VALUE_LIST);
+	assert_int_equal(event->document->size, 7);
+	assert_int_equal(value_after(event->document) - event->document, 18);
+	event_unref(event);
+}
+
+/* Members go out as they stand, whatever is between them and whichever of them are left out. */
+static void test_members_as_they_stand(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *data;
+		const char *sent;
+	} rows[] = {
+		{"{}", "{}"},
+		{" { } ", "{}"},
+		{"{\"a\":1,\"b\":[2 , 3],\"c\":{ }}", "{\"a\":1,\"b\":[2 , 3],\"c\":{ }}"},
+		{"{ \"a\" : 1 ,\n\"b\":\t2\r}", "{\"a\" : 1,\"b\":\t2}"},
+		{"{\"id\":\"i\",\"a\":1,\"b\":2}", "{\"a\":1,\"b\":2}"},
+		{"{\"a\":1,\"id\":\"i\",\"b\":2}", "{\"a\":1,\"b\":2}"},
+		{"{\"a\":1,\"b\":2,\"id\":\"i\"}", "{\"a\":1,\"b\":2}"},
+		{"{\"a\":1 , \"id\":\"i\" , \"b\":2, \"collection\":[] }", "{\"a\":1,\"b\":2}"},
+		{"{\"id\":\"i\",\"collection\":5}", "{}"},
+		{"{\"i\\u0064\":\"i\",\"a\":1 , \"b\":2}", "{\"a\":1,\"b\":2}"},
+		{"{\"\":\",\",\"a\\n\":\" ,\" , \"b\":\"}\"}",
+			"{\"\":\",\",\"a\\n\":\" ,\",\"b\":\"}\"}"},
+		{"{\"\":\",\", \"a\":\" ,\",\"a\":\"}\" }",
+			"{\"\":\",\",\"a\":\" ,\",\"a\":\"}\"}"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char document[256];
+		(void)snprintf(document, sizeof(document), "{\"collection\":\"c\",\"data\":%s}",
+			rows[i].data);
+		struct event *event = make_event(document, &reading);
+		assert_text(delivery_of(event->encoded).document, rows[i].sent);
+		event_unref(event);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -665,6 +737,8 @@ int main(void)
 		cmocka_unit_test(test_document_sizes),
 		cmocka_unit_test(test_events_without_memory),
 		cmocka_unit_test(test_random_documents),
+		cmocka_unit_test(test_system_values_count),
+		cmocka_unit_test(test_members_as_they_stand),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
