@@ -9,6 +9,7 @@ help:
 	@echo 'make test-all further lanes: thread sanitizer, valgrind, clang'
 	@echo 'make lint     format, clang-tidy, cppcheck'
 	@echo 'make bench    measure; writes $(BUILD)/bench.json'
+	@echo 'make bench-match  the match workloads at 1k, 100k and 1M: $(BUILD)/bench.json, docs/figures'
 	@echo 'make bench-peers  the language beside cel-go and the crate cel'
 	@echo 'make setup    install what is missing for all of these'
 	@echo 'make clean    remove what was built'
@@ -28,6 +29,9 @@ demo: build
 bench: build
 	@tools/bench
 
+bench-match: build
+	@tools/bench-figures --measure
+
 bench-peers: build
 	@tools/bench-peers
 
@@ -46,4 +50,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-lanes
 
-.PHONY: help setup build demo bench bench-peers test test-all lint clean
+.PHONY: help setup build demo bench bench-match bench-peers test test-all lint clean
