@@ -57,21 +57,22 @@ static const struct special specials[] = {
 	{"\x1f", NULL, "control characters to be escaped"},
 	{"\xff", NULL, "UTF-8"},
 	{"\xc3", NULL, "UTF-8"},
+	{"\x80", NULL, "UTF-8"},
 	{"\\x", NULL, "an escape"},
 	{"\"", NULL, "the end of the text"},
 };
+
+static const char plain[] =
+	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*";
 
 static void check_string(const struct special *special, size_t length, size_t at, size_t offset)
 {
 	char text[LENGTH_MAX + 32];
 	char expected[LENGTH_MAX + 32];
-	int size = snprintf(text, sizeof(text), "\"%.*s%s%.*s\"", (int)at,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*",
-		special->written, (int)(length - at),
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*");
+	int size = snprintf(text, sizeof(text), "\"%.*s%s%.*s\"", (int)at, plain, special->written,
+		(int)(length - at), plain);
 	int left = snprintf(expected, sizeof(expected), "%.*s%s%.*s", (int)at, text + 1,
-		special->read ? special->read : "", (int)(length - at),
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 !#$%&'()*");
+		special->read ? special->read : "", (int)(length - at), plain);
 	struct placed placed = place(text, (size_t)size, offset);
 	struct arena arena = {0};
 	struct err_info info = {0};
@@ -134,46 +135,56 @@ static void test_strings_without_end(void **state)
 
 /* ---- white space ----------------------------------------------------------------------------- */
 
+static const char *const parts[] = {"[", "1", ",", "{", "\"a\"", ":", "2", "}", "]"};
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+/* The parts with white space before the one at `gap`, or behind all of them; gives its place. */
+static size_t write_parts(size_t gap, size_t spaces, struct buffer *text)
+{
+	size_t at = 0;
+	for (size_t i = 0; i <= PARTS; i++) {
+		if (i == gap) {
+			at = text->size;
+		}
+		for (size_t space = 0; i == gap && space < spaces; space++) {
+			const char *byte = &" \n\t\r"[(space + spaces) % 4];
+			assert_int_equal(buffer_append(text, (struct bytes){byte, 1}), OK);
+		}
+		assert_int_equal(buffer_append_text(text, i < PARTS ? parts[i] : ""), OK);
+	}
+	return at;
+}
+
+static void check_white_space(size_t gap, size_t spaces)
+{
+	struct buffer text = {0};
+	struct arena arena = {0};
+	struct err_info info = {0};
+	const struct value *value = NULL;
+	size_t at = write_parts(gap, spaces, &text);
+	struct placed placed = place(text.data, text.size, 0);
+	assert_int_equal(json_parse(placed.text, DEPTH, &arena, &value, NULL), OK);
+	assert_int_equal(value->as.span, 5);
+	assert_int_equal(value[4].as.integer, 2);
+	if (spaces > 0) {
+		/* What only looks like white space is refused where it stands. */
+		size_t last = at + spaces - 1;
+		text.data[last] = '\v';
+		assert_int_equal(
+			json_parse(buffer_bytes(&text), DEPTH, &arena, &value, &info), ERR_CORRUPT);
+		assert_int_equal(info.position, last);
+	}
+	arena_fini(&arena);
+	free(placed.memory);
+	buffer_fini(&text);
+}
+
 static void test_white_space(void **state)
 {
 	(void)state;
-	static const char *const parts[] = {"[", "1", ",", "{", "\"a\"", ":", "2", "}", "]"};
-	const size_t count = sizeof(parts) / sizeof(parts[0]);
-	for (size_t gap = 0; gap <= count; gap++) {
+	for (size_t gap = 0; gap <= PARTS; gap++) {
 		for (size_t spaces = 0; spaces <= LENGTH_MAX; spaces++) {
-			struct buffer text = {0};
-			for (size_t i = 0; i <= count; i++) {
-				for (size_t space = 0; i == gap && space < spaces; space++) {
-					const char *byte = " \n\t\r" + (space + spaces) % 4;
-					assert_int_equal(
-						buffer_append(&text, (struct bytes){byte, 1}), OK);
-				}
-				const char *part = i < count ? parts[i] : "";
-				assert_int_equal(buffer_append_text(&text, part), OK);
-			}
-			struct placed placed = place(text.data, text.size, 0);
-			struct arena arena = {0};
-			const struct value *value = NULL;
-			assert_int_equal(json_parse(placed.text, DEPTH, &arena, &value, NULL), OK);
-			assert_int_equal(value->as.span, 5);
-			assert_int_equal(value[4].as.integer, 2);
-			arena_fini(&arena);
-			free(placed.memory);
-			/* What only looks like white space is refused where it stands. */
-			if (spaces > 0) {
-				size_t at = 0;
-				for (size_t i = 0; i < gap; i++) {
-					at += strlen(parts[i]);
-				}
-				text.data[at + spaces - 1] = '\v';
-				struct err_info info = {0};
-				assert_int_equal(json_parse(buffer_bytes(&text), DEPTH, &arena,
-							 &value, &info),
-					ERR_CORRUPT);
-				assert_int_equal(info.position, at + spaces - 1);
-				arena_fini(&arena);
-			}
-			buffer_fini(&text);
+			check_white_space(gap, spaces);
 		}
 	}
 }
@@ -250,7 +261,25 @@ static void check_number(const char *number)
 	}
 }
 
-/* Each count of digits, with a point at each place or none, and with an exponent or none. */
+/* The first digits with a point behind some of them, if it is not behind all, with each sign. */
+static void check_digits(const char *digits, int count, int point, const char *exponent)
+{
+	char text[64];
+	(void)snprintf(text, sizeof(text), "-%.*s%s%.*s%s", point, digits, point < count ? "." : "",
+		count - point, digits + point, exponent);
+	check_number(text);
+	check_number(text + 1);
+}
+
+static void check_exponents(const char *digits, const char *exponent)
+{
+	for (int count = 1; count <= 25; count++) {
+		for (int point = 1; point <= count; point++) {
+			check_digits(digits, count, point, exponent);
+		}
+	}
+}
+
 static void test_numbers(void **state)
 {
 	(void)state;
@@ -260,18 +289,8 @@ static void test_numbers(void **state)
 		"1844674407370955161612345"};
 	static const char *const exponents[] = {"", "e0", "E+5", "e-7", "e22", "e-23"};
 	for (size_t i = 0; i < sizeof(digits) / sizeof(digits[0]); i++) {
-		for (int count = 1; count <= 25; count++) {
-			for (int point = 1; point <= count; point++) {
-				for (size_t e = 0; e < sizeof(exponents) / sizeof(*exponents);
-					e++) {
-					char text[64];
-					(void)snprintf(text, sizeof(text), "-%.*s%s%.*s%s", point,
-						digits[i], point < count ? "." : "", count - point,
-						digits[i] + point, exponents[e]);
-					check_number(text);
-					check_number(text + 1);
-				}
-			}
+		for (size_t e = 0; e < sizeof(exponents) / sizeof(exponents[0]); e++) {
+			check_exponents(digits[i], exponents[e]);
 		}
 	}
 	static const char *const others[] = {"0", "-0", "0.0", "-0.0", "0e5",

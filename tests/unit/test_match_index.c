@@ -386,6 +386,9 @@ static void test_many_paths_and_members(void **state)
 			(void)snprintf(text, sizeof(text), "n.m%d == %d", i, i);
 			trial_add(&trial, text);
 		}
+		/* of a repeated member the last counts */
+		trial_add(&trial, "n.m0 == 7");
+		trial_add(&trial, "n.m0 > 6");
 		for (size_t i = 0; i < COUNT(members); i++) {
 			struct buffer text = {0};
 			assert_int_equal(buffer_append_text(&text, "{\"n\":{\"m0\":7"), OK);

@@ -129,8 +129,8 @@ static const struct {
 	{"a > 'k%d'", "{\"a\":\"k\"}", 0, 0},
 	/* a list under `b` grows long, and its queries go to what is rare, or by their range */
 	{"b == 1 && a == %d", "{\"a\":5,\"b\":1}", 1, 16},
-	{"b == 1 && a >= %d && a <= %d", "{\"a\":5,\"b\":1}", 1, 16},
-	{"b == 1 && a > %d", "{\"a\":5,\"b\":1}", 5, 16},
+	{"b == 1 && a >= %d && a <= %d", "{\"a\":5,\"b\":1}", 1, 2},
+	{"b == 1 && a > %d", "{\"a\":5,\"b\":1}", 5, 6},
 	{"b == 1 && a.startsWith('%d-')", "{\"a\":\"5-\",\"b\":1}", 1, 16},
 	{"b == 1 && %d in a", "{\"a\":[5],\"b\":1}", 1, 16},
 	{"b == 1 && (a == %d || c == %d)", "{\"a\":5,\"b\":1,\"c\":6}", 2, 16},
@@ -196,7 +196,8 @@ static void test_trees_as_they_are_written(void **state)
 	static const char *const inners[] = {"!(!(true)) && b == 1", "!(!(!(true))) || b == 1",
 		"(b == 1) == true", "!(!(b == 1)) && !(!true)", "(b == 1) != (!(!true))",
 		"!((b == 1) != (!(!false)))", "b == 1 && (b == 1 && (b == 1 && !false))",
-		"b in [2, 1, 1, 2] || b == 1", "!(!(!(true)) && b == 1)"};
+		"b in [2, 1, 1, 2] || b == 1", "!(!(!(true)) && b == 1)",
+		"x != 1 && x != 2 && b == 1", "!(x in [1, 2]) && x != 3 && (b == 1 || b > 1)"};
 	static const char *const joins[] = {"==", "!=", "&&", "||"};
 	for (size_t i = 0; i < COUNT(inners) * COUNT(joins); i++) {
 		for (int depth = 50; depth < 66; depth++) {
@@ -207,10 +208,11 @@ static void test_trees_as_they_are_written(void **state)
 				joins[i % COUNT(joins)]);
 			char joined[4100];
 			(void)snprintf(joined, sizeof(joined), "!(!(true)) && %s", text);
-			bool is_made = trial_try(&trial, text);
-			is_made = trial_try(&trial, joined) || is_made;
+			(void)trial_try(&trial, text);
+			(void)trial_try(&trial, joined);
 			(void)snprintf(joined, sizeof(joined), "(%s) && !(!(true))", text);
-			is_made = trial_try(&trial, joined) || is_made;
+			(void)trial_try(&trial, joined);
+			assert_true(trial.count > 0 || depth > 60);
 			trial_document(&trial, "{\"b\":1}");
 			trial_document(&trial, "{\"b\":2,\"a0\":1,\"a1\":1}");
 			trial_close(&trial);
@@ -307,7 +309,7 @@ static void test_crowds_come_and_go(void **state)
 
 /* ---- hostile documents ----------------------------------------------------------------------- */
 
-enum { MEGABYTE = 1 << 20 };
+#define MEGABYTE ((size_t)1 << 20)
 
 /* Room that one document makes match take, above what it has before. */
 static size_t room_for(struct meter *meter, struct crowd *crowd, struct event *event)
@@ -341,7 +343,7 @@ static void test_a_repeated_element_leads_once(void **state)
 	struct meter meter = {0};
 	struct crowd crowd;
 	mem_set_hook(meter_hook, &meter);
-	crowd_open(&crowd, 1000);
+	crowd_open(&crowd, 1001);
 	crowd_fill(&crowd, "'x' in a && b != %d", 1000);
 	crowd_add(&crowd, "'x' in a");
 	struct event *event = list_event("\"x\"", 100000);
@@ -350,7 +352,7 @@ static void test_a_repeated_element_leads_once(void **state)
 	crowd_close(&crowd);
 	mem_set_hook(NULL, NULL);
 	assert_int_equal(meter.live, 0);
-	if (room > 40U * MEGABYTE) {
+	if (room > 40 * MEGABYTE) {
 		fail_msg("%zu bytes", room);
 	}
 }
@@ -365,7 +367,7 @@ static void test_hostile_shapes(void **state)
 	for (int i = 0; i < 900; i++) {
 		assert_int_equal(buffer_append_text(&nested, "[[],"), OK);
 	}
-	for (int i = 0; i < MEGABYTE / 4; i++) {
+	for (int i = 0; i < (int)(MEGABYTE / 4); i++) {
 		assert_int_equal(buffer_append_text(&nested, "[],"), OK);
 	}
 	assert_int_equal(buffer_append_text(&nested, "1"), OK);
