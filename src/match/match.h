@@ -105,4 +105,46 @@ const struct match_trouble *match_troubles(const struct match *match, size_t *re
 bool match_query_holds(
 	struct match *match, const struct match_query *query, const struct event *event);
 
+/* ---- explaining (explain.c) ---- */
+
+/* At most so many places and predicates of a query are told; the counts are of all. */
+#define MATCH_EXPLAINED_MAX 256U
+
+/* Where a query is filed: whatever it holds for leads to one of its places. */
+struct match_place {
+	struct bytes text; /* doc.room == "a"; range of doc.age under doc.room == "a"; ... */
+	struct bytes left; /* still to be verified of what leads here, as CEL; empty: nothing */
+	uint64_t queries;  /* that stand there now, this one among them */
+	uint64_t steps;    /* as of match_explanation */
+	bool is_proof;     /* what leads here holds */
+};
+
+struct match_part {
+	struct bytes text; /* one comparison, or a program */
+	uint64_t others;   /* queries that share it; one that says it twice counts twice */
+	bool is_program;
+};
+
+/*
+ * What the index makes of a query, as things stand; texts and lists are in the arena of whoever
+ * asked. `steps` estimates what it costs alone: steps of all places for 1000 changes of its
+ * collection, where being found is one step, a comparison that is left one and a program 16. It
+ * supposes that 1 document in 100 has a given value, 1 in 4 is in a range, 1 in 16 in one with two
+ * ends, and every one has the field.
+ */
+struct match_explanation {
+	const struct match_place *places;
+	const struct match_part *parts;
+	const struct bytes *advice;
+	size_t places_count, parts_count, advice_count;
+	uint64_t steps;
+	bool is_residual; /* as match_query_is_residual has it */
+};
+enum err match_query_explain(const struct match_query *query, struct arena *arena,
+	struct match_explanation *ret_explanation) MUST_CHECK;
+/* Of a query that need not be there: got, explained and put. As match_query_get. */
+enum err match_explain(struct match *match, const struct model_subscription *subscription,
+	struct arena *arena, struct match_refusal *ret_refusal,
+	struct match_explanation *ret_explanation) MUST_CHECK;
+
 #endif

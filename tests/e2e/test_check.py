@@ -93,6 +93,57 @@ class Check:
             file.flush()
             self.checks.equal(check("_id == 'u1'", "--doc", file.name)[0], 0, "a file")
 
+    def explain(self, expression, rules=None, *arguments):
+        """The explanation as JSON, or status and errors."""
+        with tempfile.NamedTemporaryFile("w", suffix=".ndjson") as file:
+            file.write("\n".join(rules or []))
+            file.flush()
+            beside = ["--rules", file.name] if rules is not None else []
+            status, out, errors = check(expression, "--explain", "--json", *beside, *arguments)
+            return json.loads(out)["explain"] if status == 0 else (
+                status, errors.replace(file.name, "FILE"))
+
+    def test_explain(self):
+        made = self.explain("room == 'a' && size(tags) > 1")
+        self.checks.equal(made["places"], [{"place": 'doc.room == "a"', "holds": False, "queries": 1,
+                                            "steps": 170, "left": "size(doc.tags) > 1"}], "alone")
+        self.checks.equal([(part["program"], part["others"]) for part in made["predicates"]],
+                          [(False, 0), (True, 0)], "its predicates")
+        made = self.explain("name.lowerAscii() == 'x'")
+        self.checks.that(made["residual"] and "cannot be indexed" in made["advice"][0], "advice", made)
+        status, out, _ = check("age > 1 && age < 5", "--explain", "--doc", "-", stdin=DOCUMENT)
+        lines = out.splitlines()
+        self.checks.that(status == 1 and "steps     62 for 1000 changes" in lines, "text", lines)
+        self.checks.that(any(line.endswith("holds  range of doc.age") for line in lines), "text", lines)
+        self.checks.that("\x1b" not in out, "no colours but on a terminal", out)
+
+    def test_explain_rules(self):
+        rules = ['{"id":"1","collection":"m","filters":[{"field":"room","op":"==","value":"a"}]}', "",
+                 '{"id":"2","collection":"m","expression":"room == \'a\' && age > 20"}',
+                 '{"id":"3","collection":"n","expression":"room == \'a\'"}']
+        made = self.explain("room == 'a' && age > 18", rules)
+        self.checks.equal((made["places"][0]["queries"], made["predicates"][0]["others"]), (3, 2),
+                          "beside two of its collection")
+        made = self.explain("room == 'a' && age > 18", rules, "--collection", "n")
+        self.checks.equal(made["places"][0]["queries"], 2, "beside one of another")
+        made = self.explain("room == 'a' && age > 18", rules, "--database", "x")
+        self.checks.equal(made["places"][0]["queries"], 1, "a database without rules")
+        for bad, text in (
+                ("{", "FILE: line 2: "), ('{"id":"x"}', 'FILE: line 2: "collection" is missing'),
+                ('{"id":"1","collection":"m"}', "FILE: line 2: the id"),
+                ('{"id":"x","collection":"m","expression":"a +"}', "FILE: line 2: "),
+                ('{"id":"x","collection":"m","filters":[{"field":"a","op":"=","value":1}]}',
+                 "FILE: line 2: unsupported operator")):
+            status, errors = self.explain("a == 1", [rules[0], bad])
+            self.checks.that(status == 2 and text in errors, f"{bad}: {text}", errors)
+        status, errors = self.explain("a == 1", [])
+        self.checks.that(status == 2 and "has no rules" in errors, "no rules", errors)
+        for arguments in (["--rules", "x"], ["--collection", "x"], ["--explain", "--rules", "/nowhere"]):
+            status, out, errors = check("a == 1", *arguments)
+            self.checks.that((status, out) == (2, "") and errors, f"{arguments}", errors)
+        status, errors = self.explain("a != 1", None, "--residuals-max", "0")
+        self.checks.that(status == 2 and "residuals_max is 0" in errors, "a limit", errors)
+
     def run(self):
         for name in sorted(name for name in dir(self) if name.startswith("test_")):
             with self.checks.section(name):

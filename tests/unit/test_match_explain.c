@@ -1,0 +1,188 @@
+/* match: what the index says of a query: its places, what they prove, what is left, who shares. */
+#include "match.h"
+
+#include "match_limits.h"
+#include "match_rig.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void explain(struct match *match, struct arena *arena, const char *filters,
+	const char *expression, struct match_explanation *ret_explanation)
+{
+	struct model_subscription subscription = rig_subscription(arena, "d", "c", filters);
+	subscription.expression = bytes_of(expression);
+	struct match_refusal refusal = {0};
+	if (match_explain(match, &subscription, arena, &refusal, ret_explanation) != OK) {
+		fail_msg("%s %s: %s", filters, expression, refusal.text);
+	}
+}
+
+static void assert_text(struct bytes found, const char *wanted)
+{
+	if (!bytes_equal(found, bytes_of(wanted))) {
+		fail_msg("found %.*s, expected %s", BYTES_FORMAT(found), wanted);
+	}
+}
+
+struct row {
+	const char *filters, *expression;
+	const char *place, *left; /* of the first place; NULL: there is none */
+	const char *advice;       /* a part of the first piece; NULL: there is none */
+	size_t places;
+	uint64_t steps;
+	bool is_residual;
+};
+
+static void assert_row(const struct row *row)
+{
+	struct match *match = NULL;
+	struct arena arena = {0};
+	struct match_explanation explanation;
+	assert_int_equal(match_new(&test_match_limits, 1, NULL, NULL, &match), OK);
+	explain(match, &arena, row->filters, row->expression, &explanation);
+	print_message("%s %s\n", row->filters, row->expression);
+	assert_int_equal(explanation.places_count, row->places);
+	if (row->place) {
+		assert_text(explanation.places->text, row->place);
+		assert_text(explanation.places->left, row->left);
+		assert_int_equal(explanation.places->is_proof, row->left[0] == '\0');
+		assert_int_equal(explanation.places->queries, 1);
+	}
+	assert_int_equal(explanation.steps, row->steps);
+	assert_int_equal(explanation.is_residual, row->is_residual);
+	assert_int_equal(explanation.advice_count > 0, row->advice != NULL);
+	if (row->advice) {
+		char text[400];
+		(void)snprintf(text, sizeof(text), "%.*s", BYTES_FORMAT(explanation.advice[0]));
+		assert_non_null(strstr(text, row->advice));
+	}
+	assert_false(match_wants(match, bytes_of("d"), bytes_of("c"))); /* put back */
+	match_free(match);
+	arena_fini(&arena);
+}
+
+static void test_rows(void **state)
+{
+	(void)state;
+	static const struct row rows[] = {
+		{"", "", "every change of the collection", "", NULL, 1, 1000, false},
+		{"room == \"a\"", "", "doc.room == \"a\"", "", NULL, 1, 10, false},
+		{"a.b.c == 1", "", "doc.a.b.c == 1", "", NULL, 1, 10, false},
+		{"", "_id == 'u'", "_id == \"u\"", "", NULL, 1, 10, false},
+		{"", "name.startsWith('ab')", "doc.name.startsWith(\"ab\")", "", NULL, 1, 10,
+			false},
+		{"tags contains \"x\"", "", "\"x\" in doc.tags", "", NULL, 1, 10, false},
+		{"a == 1", "b == 'x'", "doc.b == \"x\"", "doc.a == 1", NULL, 1, 20, false},
+		{"a == 1", "size(b) > 2", "doc.a == 1", "size(doc.b) > 2", NULL, 1, 170, false},
+		{"", "a > 1", "range of doc.a", "", NULL, 1, 250, false},
+		{"", "a > 1 && a <= 5", "range of doc.a", "", NULL, 1, 62, false},
+		{"", "a > 1 && a <= 5 && b != 1", "range of doc.a", "doc.b != 1", NULL, 1, 124,
+			false},
+		{"", "a >= 9007199254740993", "range of doc.a", "doc.a >= 9007199254740993", NULL,
+			1, 500, false},
+		{"", "a > 'abc'", "range of doc.a", "doc.a > \"abc\"", NULL, 1, 500, false},
+		{"", "a > 'abcdefghi'", "range of doc.a", "doc.a > \"abcdefghi\"", "8 bytes", 1,
+			500, false},
+		{"", "a == 9007199254740993", "doc.a == 9007199254740992.0",
+			"doc.a == 9007199254740993", NULL, 1, 20, false},
+		{"a in [1, 2, 3]", "", "doc.a == 1", "", NULL, 3, 30, false},
+		{"", "(a == 1 || b == 2) && size(c) == 3", "doc.a == 1", "size(doc.c) == 3", NULL,
+			2, 340, false},
+		{"", "(a == 1 && x == 2) || b == 2", "doc.a == 1",
+			"(doc.a == 1 && doc.x == 2) || doc.b == 2", NULL, 2, 50, false},
+		{"", "a >= 'abc' && b != 1", "range of doc.a", "doc.b != 1 && doc.a >= \"abc\"",
+			NULL, 1, 750, false},
+		{"", "a >= 9007199254740993 && b != 1", "range of doc.a",
+			"doc.b != 1 && doc.a >= 9007199254740993", NULL, 1, 750, false},
+		{"", "a > 1 || b > 2", "range of doc.a", "doc.a > 1 || doc.b > 2", NULL, 2, 1500,
+			false},
+		{"", "a in [1, 2] && b != 1", "doc.a == 1", "doc.b != 1", NULL, 2, 40, false},
+		{"", "a in [9007199254740992, 9007199254740994] && b != 1",
+			"doc.a == 9007199254740992.0",
+			"doc.b != 1 && doc.a in [9007199254740992, 9007199254740994]", NULL, 2, 60,
+			false},
+		{"a != 1", "", "existence of doc.a", "doc.a != 1", "for each document", 1, 2000,
+			true},
+		{"", "!(a in [1, 2])", "existence of doc.a", "!(doc.a in [1, 2])",
+			"for each document", 1, 2000, true},
+		{"", "has(doc.a)", "existence of doc.a", "", "no value leads to it", 1, 1000, true},
+		{"", "a.lowerAscii() == 'x'", "every change of the collection",
+			"doc.a.lowerAscii() == \"x\"", "cannot be indexed", 1, 17000, true},
+		{"", "false", NULL, NULL, "never holds", 0, 0, false},
+	};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		assert_row(&rows[i]);
+	}
+}
+
+/* A list that is longer than the places that are told, and one that is too long for places. */
+static void test_long_lists(void **state)
+{
+	(void)state;
+	static char list[60000];
+	for (int length = 300; length <= 5000; length += 4700) {
+		size_t size = (size_t)snprintf(list, sizeof(list), "a in [0");
+		for (int i = 1; i < length; i++) {
+			size += (size_t)snprintf(list + size, sizeof(list) - size, ",%d", i);
+		}
+		(void)snprintf(list + size, sizeof(list) - size, "]");
+		struct match *match = NULL;
+		struct arena arena = {0};
+		struct match_explanation explanation;
+		assert_int_equal(match_new(&test_match_limits, 1, NULL, NULL, &match), OK);
+		explain(match, &arena, list, "", &explanation);
+		assert_int_equal(explanation.places_count, length == 300 ? 300 : 1);
+		assert_int_equal(explanation.steps, length == 300 ? 3000 : 2000);
+		assert_int_equal(explanation.is_residual, length != 300);
+		assert_int_equal(explanation.advice_count, length == 300 ? 0 : 2);
+		match_free(match);
+		arena_fini(&arena);
+	}
+}
+
+/* Counts are those of the lists and facets at hand; sharers are queries, not places. */
+static void test_neighbours(void **state)
+{
+	(void)state;
+	struct match *match = NULL;
+	struct arena arena = {0};
+	struct match_explanation explanation;
+	assert_int_equal(match_new(&test_match_limits, 1, NULL, NULL, &match), OK);
+	enum { LIVE = 20, RANGES = 100 }; /* a range alone is crowded too */
+	struct match_query *queries[LIVE + RANGES];
+	for (int i = 0; i < LIVE + RANGES; i++) {
+		char filters[64];
+		(void)snprintf(filters, sizeof(filters), "%sage > %d",
+			i < RANGES ? "" : "room == \"a\" & ", i);
+		queries[i] = rig_get(match, "d", "c", filters);
+	}
+	explain(match, &arena, "room == \"a\" & age > 500", "", &explanation);
+	assert_int_equal(explanation.places_count, 1);
+	assert_text(explanation.places->text, "range of doc.age under doc.room == \"a\"");
+	assert_text(explanation.places->left, "");
+	assert_true(explanation.places->queries > 1 && explanation.places->queries <= LIVE + 1);
+	assert_int_equal(explanation.steps, 3);
+	assert_int_equal(explanation.parts_count, 2);
+	assert_text(explanation.parts[0].text, "doc.room == \"a\"");
+	assert_int_equal(explanation.parts[0].others, LIVE);
+	assert_text(explanation.parts[1].text, "doc.age > 500");
+	assert_int_equal(explanation.parts[1].others, 0);
+	explain(match, &arena, "room == \"a\" & age > 105", "",
+		&explanation); /* is there already */
+	assert_int_equal(explanation.parts[0].others, LIVE - 1);
+	for (int i = 0; i < LIVE + RANGES; i++) {
+		match_query_put(match, queries[i]);
+	}
+	match_free(match);
+	arena_fini(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_long_lists),
+		cmocka_unit_test(test_neighbours),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
