@@ -60,7 +60,7 @@ static void show_progress(const struct bench *bench, uint64_t round, const char 
 
 struct path_case {
 	const char *name;
-	enum workload_reach reach;
+	uint32_t fan_out;
 	uint32_t gateways;
 	uint32_t share; /* of the events: those with more deliveries take longer */
 	bool is_paced;
@@ -71,14 +71,14 @@ struct path_case {
 #define CASES_LATENCY 4
 #define CASES_STALLED 6
 static const struct path_case cases[] = {
-	{"no deliveries", WORKLOAD_NOBODY, 1, 1, false, 0},
-	{"1 gateway", WORKLOAD_ONE, 1, 1, false, 0},
-	{"10 gateways, one gets it", WORKLOAD_ONE, 10, 1, false, 0},
-	{"10 gateways, all get it", WORKLOAD_ALL, 10, 4, false, 0},
-	{"latency, 1 gateway", WORKLOAD_ONE, 1, 1, true, 0},
-	{"latency, 10 gateways, all get it", WORKLOAD_ALL, 10, 1, true, 0},
-	{"latency, 50 gateways", WORKLOAD_ALL, 50, 4, true, 0},
-	{"latency, 50 gateways, one does not read", WORKLOAD_ALL, 50, 4, true, 1},
+	{"no deliveries", 0, 1, 1, false, 0},
+	{"1 gateway", 1, 1, 1, false, 0},
+	{"10 gateways, one gets it", 1, 10, 1, false, 0},
+	{"10 gateways, all get it", 10, 10, 4, false, 0},
+	{"latency, 1 gateway", 1, 1, 1, true, 0},
+	{"latency, 10 gateways, all get it", 10, 10, 1, true, 0},
+	{"latency, 100 gateways", 100, 100, 4, true, 0},
+	{"latency, 100 gateways, one does not read", 100, 100, 4, true, 1},
 };
 #define CASES_COUNT (sizeof(cases) / sizeof(cases[0]))
 
@@ -124,7 +124,7 @@ static void add_latency(const struct path_row *row, const struct path_result *re
 static struct workload_shape shape_of(const struct bench *bench, const struct path_case *path)
 {
 	uint64_t events = (path->is_paced ? bench->rate * 2 : bench->events) / path->share;
-	return (struct workload_shape){.reach = path->reach,
+	return (struct workload_shape){.fan_out = path->fan_out,
 		.subscriptions = SUBSCRIPTIONS,
 		.gateways = path->gateways,
 		.stalled = path->stalled,
@@ -178,12 +178,12 @@ static void add_further_delivery(struct bench *bench, size_t program, double one
 	add(&row, "cpu_per_further_delivery", "ns", (all - one) / 9);
 }
 
-/* What a gateway that does not read costs the 49 that do. */
+/* What a gateway that does not read costs the 99 that do. */
 static void add_stall(struct bench *bench, size_t program, double without_us, double with_us)
 {
 	struct path_row row = {.bench = bench, .program = program};
 	(void)snprintf(row.parameters, sizeof(row.parameters),
-		"\"subscriptions\":%d,\"gateways\":50,\"stalled\":1", SUBSCRIPTIONS);
+		"\"subscriptions\":%d,\"gateways\":100,\"stalled\":1", SUBSCRIPTIONS);
 	add(&row, "latency_p99_stall_factor", "", with_us / without_us);
 }
 

@@ -127,7 +127,7 @@ static enum err run_all(struct engine *engine, enum engine_kind kind, struct err
 enum err engine_run(enum engine_kind kind, uint32_t subscriptions, uint64_t events,
 	struct err_info *info, struct engine_result *ret_result)
 {
-	const struct workload_shape shape = {.reach = WORKLOAD_ONE,
+	const struct workload_shape shape = {.fan_out = 1,
 		.subscriptions = subscriptions,
 		.gateways = 1,
 		.warm_up = events / 10,
