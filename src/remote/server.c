@@ -135,9 +135,8 @@ static enum err send_delivery(struct session *session, const struct stream_item 
 	size_t most = session->message_bytes_max;
 	struct bytes event = item->event->encoded;
 	struct bytes run = {item->run.data + session->split_at, item->run.size - session->split_at};
-	struct bytes first = part_of_run(run, event.size, 0);
 	if (item->event->encoded_bare.size > 0 &&
-		wire_delivery_size(first.size, event.size) > most) {
+		wire_delivery_size(part_of_run(run, event.size, 0).size, event.size) > most) {
 		event = item->event->encoded_bare;
 		if (session->split_at == 0) {
 			metrics_add(server->options.metrics, METRIC_deliveries_without_data, 1);

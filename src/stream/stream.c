@@ -14,6 +14,13 @@
 
 enum end_state { END_NONE, END_FINISHED, END_NOW };
 
+/* What has gone through one end, and is written by that end alone: what is queued is a difference.
+ */
+struct flow {
+	_Atomic uint64_t bytes;
+	_Atomic uint64_t deliveries;
+};
+
 struct stream {
 	_Atomic uint32_t holders;
 	struct stream_limits limits;
@@ -23,8 +30,9 @@ struct stream {
 
 	struct chain control;
 	struct chain deliveries;
-	_Atomic int64_t queued_bytes;
-	_Atomic int64_t queued_count;
+	struct flow pushed;
+	char padding[64]; /* each end counts on a cache line of its own */
+	struct flow popped;
 	_Atomic bool waits;
 	_Atomic bool consumer_closed;
 	_Atomic int end; /* enum end_state */
@@ -62,6 +70,20 @@ enum err stream_new(const struct stream_limits *limits, struct metrics *metrics,
 	return OK;
 }
 
+static void add(_Atomic uint64_t *figure, uint64_t amount)
+{
+	uint64_t before = atomic_load_explicit(figure, memory_order_relaxed);
+	atomic_store_explicit(figure, before + amount, memory_order_relaxed);
+}
+
+/* An end that looks at the other's figure may see an old one. */
+static uint64_t difference(const _Atomic uint64_t *pushed, const _Atomic uint64_t *popped)
+{
+	uint64_t out = atomic_load_explicit(popped, memory_order_relaxed);
+	uint64_t in = atomic_load_explicit(pushed, memory_order_relaxed);
+	return in > out ? in - out : 0;
+}
+
 static size_t record_cost(const struct record *record)
 {
 	return record->size + (record->event ? record->event->encoded.size : 0);
@@ -70,11 +92,11 @@ static size_t record_cost(const struct record *record)
 static void take_first(struct stream *stream, struct chain *chain, struct record *record,
 	enum metric deliveries_metric)
 {
-	int64_t cost = (int64_t)record_cost(record);
-	atomic_fetch_sub_explicit(&stream->queued_bytes, cost, memory_order_relaxed);
-	metrics_add(stream->metrics, METRIC_queued_bytes, -cost);
+	size_t cost = record_cost(record);
+	add(&stream->popped.bytes, cost);
+	metrics_add(stream->metrics, METRIC_queued_bytes, -(int64_t)cost);
 	if (record->kind == STREAM_DELIVERY) {
-		atomic_fetch_sub_explicit(&stream->queued_count, 1, memory_order_relaxed);
+		add(&stream->popped.deliveries, 1);
 		metrics_add(stream->metrics, deliveries_metric, 1);
 	}
 	struct event *event = record->event;
@@ -201,9 +223,9 @@ static enum err admit(struct stream *stream, size_t cost, int64_t now_us)
 
 static void publish(struct stream *stream, struct chain *chain, const struct record *record)
 {
-	int64_t cost = (int64_t)record_cost(record);
-	atomic_fetch_add_explicit(&stream->queued_bytes, cost, memory_order_relaxed);
-	metrics_add(stream->metrics, METRIC_queued_bytes, cost);
+	size_t cost = record_cost(record);
+	add(&stream->pushed.bytes, cost);
+	metrics_add(stream->metrics, METRIC_queued_bytes, (int64_t)cost);
 	chain_commit(chain, record);
 	wake_consumer(stream);
 }
@@ -236,7 +258,7 @@ enum err stream_push_delivery(struct stream *stream, struct event *event, const 
 		memcpy(place, runs[i].data, runs[i].size);
 		place += runs[i].size;
 	}
-	atomic_fetch_add_explicit(&stream->queued_count, 1, memory_order_relaxed);
+	add(&stream->pushed.deliveries, 1);
 	metrics_add(stream->metrics, METRIC_deliveries_queued, 1);
 	metrics_add(stream->metrics, METRIC_delivered_ids, ids_count);
 	publish(stream, &stream->deliveries, record);
@@ -365,14 +387,12 @@ enum err stream_push_state(struct stream *stream, enum stream_state state)
 
 size_t stream_queued_bytes(const struct stream *stream)
 {
-	int64_t bytes = atomic_load_explicit(&stream->queued_bytes, memory_order_relaxed);
-	return bytes > 0 ? (size_t)bytes : 0;
+	return (size_t)difference(&stream->pushed.bytes, &stream->popped.bytes);
 }
 
 uint64_t stream_queued_count(const struct stream *stream)
 {
-	int64_t count = atomic_load_explicit(&stream->queued_count, memory_order_relaxed);
-	return count > 0 ? (uint64_t)count : 0;
+	return difference(&stream->pushed.deliveries, &stream->popped.deliveries);
 }
 
 /* ---- consumer -------------------------------------------------------------------------------- */
@@ -442,14 +462,10 @@ enum err stream_peek(struct stream *stream, struct stream_item *ret_item)
 	if (stream->end_was_popped) {
 		return ERR_CLOSED;
 	}
-	struct stream_item item = {0};
-	enum err err = look(stream, &item);
+	enum err err = look(stream, ret_item);
 	if (err == ERR_EMPTY) {
 		atomic_exchange_explicit(&stream->waits, true, memory_order_acq_rel);
-		err = look(stream, &item);
-	}
-	if (err == OK) {
-		*ret_item = item;
+		err = look(stream, ret_item);
 	}
 	return err;
 }

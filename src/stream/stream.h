@@ -35,7 +35,7 @@ enum stream_item_kind {
 
 enum stream_state { STREAM_CONNECTED, STREAM_RECONNECTING };
 
-/* A view of the item at the head; valid until stream_pop. */
+/* A view of the item at the head; valid until stream_pop. Members of other kinds are not set. */
 struct stream_item {
 	enum stream_item_kind kind;
 	struct event *event; /* DELIVERY */
