@@ -126,6 +126,8 @@ struct arena {
 void arena_fini(struct arena *arena);
 void arena_reset(struct arena *arena); /* keeps the largest block for the next round */
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK; /* 16-aligned; NULL on lack */
+/* What is allocated next comes out of one block, up to `size` bytes of it. */
+enum err arena_reserve(struct arena *arena, size_t size) MUST_CHECK;
 /* A copy of `bytes`, with a NUL behind it. Data is NULL on lack only. */
 struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
 

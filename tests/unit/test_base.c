@@ -240,6 +240,27 @@ static void test_buffer_without_memory(void **state)
 
 /* ---- arena ----------------------------------------------------------------------------------- */
 
+static void test_arena_reserve(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	assert_int_equal(arena_reserve(&arena, 2985), OK);
+	size_t total = arena.total;
+	char *first = arena_alloc(&arena, 1600);
+	char *second = arena_alloc(&arena, 1392);
+	assert_non_null(first);
+	assert_ptr_equal(second, first + 1600);
+	assert_int_equal(arena.total, total);
+	assert_int_equal(arena_reserve(&arena, 1), OK);
+	assert_true(arena.total > total); /* there was not a byte left */
+	total = arena.total;
+	assert_int_equal(arena_reserve(&arena, 16), OK);
+	assert_int_equal(arena.total, total);
+	memset(first, 1, 2992); /* what was given out before stays */
+	assert_int_equal(arena_reserve(&arena, SIZE_MAX), ERR_MEMORY);
+	arena_fini(&arena);
+}
+
 static void test_arena(void **state)
 {
 	(void)state;
@@ -445,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_refuses),
 		cmocka_unit_test(test_buffer),
 		cmocka_unit_test(test_buffer_without_memory),
+		cmocka_unit_test(test_arena_reserve),
 		cmocka_unit_test(test_arena),
 		cmocka_unit_test(test_arena_keeps_one_block),
 		cmocka_unit_test(test_arena_copy),
