@@ -105,7 +105,7 @@ enum err grpc_call_begin(struct grpc_call *call, size_t size, char **ret_place) 
 void grpc_call_commit(struct grpc_call *call);
 enum err grpc_call_send(struct grpc_call *call, struct bytes message) MUST_CHECK; /* both in one */
 size_t grpc_call_room(const struct grpc_call *call);   /* payload bytes that begin would take now */
-size_t grpc_call_unsent(const struct grpc_call *call); /* bytes in the buffer */
+size_t grpc_call_unsent(const struct grpc_call *call); /* bytes that stand in no frame yet */
 
 /* Holds the peer back: no messages, and its flow-control window is not opened further. */
 void grpc_call_pause(struct grpc_call *call, bool paused);
@@ -168,7 +168,13 @@ void grpc_session_free(struct grpc_session *session); /* calls left end with UNA
  */
 enum err grpc_session_input(
 	struct grpc_session *session, struct bytes bytes, int64_t now_us) MUST_CHECK;
-/* Bytes for the peer: valid until the next call on the session. Empty: nothing to send now. */
+/*
+ * Bytes for the peer, in at most `most` pieces: valid until the next call on the session or on a
+ * call of its. None: nothing to send now; else more may follow when these have been sent.
+ */
+enum err grpc_session_pieces(struct grpc_session *session, struct iovec *pieces, size_t most,
+	size_t *ret_count) MUST_CHECK;
+/* The first piece; empty: none. */
 enum err grpc_session_output(struct grpc_session *session, struct bytes *ret_bytes) MUST_CHECK;
 void grpc_session_sent(
 	struct grpc_session *session, size_t bytes); /* that many of them have left */

@@ -9,10 +9,63 @@
 #define CAPACITY_LEAST 4096
 #define CALM_MOST 8
 
-void grpc_send_fini(struct grpc_send *send)
+static void give_back(struct grpc_send *send)
 {
 	mem_free(send->data);
-	*send = (struct grpc_send){0};
+	send->data = NULL;
+	send->capacity = 0;
+	send->start = 0;
+	send->end = 0;
+	send->peak = 0;
+	send->calm = 0;
+}
+
+void grpc_send_fini(struct grpc_send *send)
+{
+	check(send->framed == 0);
+	give_back(send);
+}
+
+enum err grpc_send_new(struct grpc_call *call, size_t keep, struct grpc_send **ret_send)
+{
+	struct grpc_send *send = mem_calloc(1, sizeof(*send));
+	if (!send) {
+		return ERR_MEMORY;
+	}
+	send->call = call;
+	send->keep = keep;
+	*ret_send = send;
+	return OK;
+}
+
+void grpc_send_free(struct grpc_send *send)
+{
+	if (send) {
+		grpc_send_fini(send);
+		mem_free(send);
+	}
+}
+
+size_t grpc_send_unframed(const struct grpc_send *send)
+{
+	return grpc_send_size(send) - send->framed;
+}
+
+void grpc_send_drop(struct grpc_send *send)
+{
+	send->end = send->start + send->framed;
+	if (send->framed == 0) {
+		give_back(send);
+	}
+}
+
+void grpc_send_leave(struct grpc_send *send)
+{
+	grpc_send_drop(send);
+	send->call = NULL;
+	if (send->framed == 0) {
+		grpc_send_free(send);
+	}
 }
 
 size_t grpc_send_size(const struct grpc_send *send)
@@ -69,7 +122,7 @@ void grpc_send_add(struct grpc_send *send, size_t size)
 	}
 }
 
-void grpc_send_remove(struct grpc_send *send, size_t size, size_t keep)
+void grpc_send_remove(struct grpc_send *send, size_t size)
 {
 	check(grpc_send_size(send) >= size);
 	send->start += size;
@@ -81,7 +134,7 @@ void grpc_send_remove(struct grpc_send *send, size_t size, size_t keep)
 	send->start = 0;
 	send->end = 0;
 	send->peak = 0;
-	if (send->capacity > keep || send->calm > CALM_MOST) {
-		grpc_send_fini(send);
+	if (send->capacity > send->keep || send->calm > CALM_MOST) {
+		give_back(send);
 	}
 }
