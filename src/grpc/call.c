@@ -20,6 +20,7 @@ enum err grpc_call_new(struct grpc_session *session, struct grpc_call **ret_call
 		mem_free(call);
 		return ERR_MEMORY;
 	}
+	call->send->lent = session->options.lent;
 	call->session = session;
 	call->deadline_us = INT64_MAX;
 	grpc_headers_reset(&call->headers, session->options.limits.header_bytes_max);
@@ -367,6 +368,14 @@ enum err grpc_call_send(struct grpc_call *call, struct bytes message)
 	}
 	grpc_call_commit(call);
 	return OK;
+}
+
+void grpc_call_ask(struct grpc_call *call)
+{
+	if (call->state == CALL_OPEN) {
+		grpc_session_ready(call, EVENT_WRITABLE);
+		grpc_session_wake(call->session);
+	}
 }
 
 void grpc_call_sent(struct grpc_call *call)

@@ -75,6 +75,7 @@ struct grpc_send {
 	size_t keep;            /* larger buffers are given back as soon as they are empty */
 	unsigned calm;          /* how often in a row it ran empty having been far too large */
 	struct grpc_call *call; /* NULL: none, or it has gone */
+	struct grpc_lent *lent; /* NULL: the buffer is its own */
 };
 
 void grpc_send_fini(struct grpc_send *send);

@@ -9,9 +9,22 @@
 #define CAPACITY_LEAST 4096
 #define CALM_MOST 8
 
+void grpc_lent_fini(struct grpc_lent *lent)
+{
+	mem_free(lent->data);
+	*lent = (struct grpc_lent){0};
+}
+
 static void give_back(struct grpc_send *send)
 {
-	mem_free(send->data);
+	struct grpc_lent *lent = send->lent;
+	if (lent && send->capacity > lent->capacity && send->capacity <= send->keep) {
+		grpc_lent_fini(lent);
+		lent->data = send->data;
+		lent->capacity = send->capacity;
+	} else {
+		mem_free(send->data);
+	}
 	send->data = NULL;
 	send->capacity = 0;
 	send->start = 0;
@@ -73,9 +86,19 @@ size_t grpc_send_size(const struct grpc_send *send)
 	return send->end - send->start;
 }
 
+static void borrow(struct grpc_send *send)
+{
+	send->data = send->lent->data;
+	send->capacity = send->lent->capacity;
+	*send->lent = (struct grpc_lent){0};
+}
+
 enum err grpc_send_reserve(struct grpc_send *send, size_t size)
 {
 	size_t used = grpc_send_size(send);
+	if (!send->data && send->lent) {
+		borrow(send);
+	}
 	if (send->capacity - send->end >= size) {
 		return OK;
 	}
@@ -134,7 +157,7 @@ void grpc_send_remove(struct grpc_send *send, size_t size)
 	send->start = 0;
 	send->end = 0;
 	send->peak = 0;
-	if (send->capacity > send->keep || send->calm > CALM_MOST) {
+	if (send->lent || send->capacity > send->keep || send->calm > CALM_MOST) {
 		give_back(send);
 	}
 }

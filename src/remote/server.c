@@ -1,7 +1,6 @@
 /*
  * One session per call: requests go to the engine as they come, items leave when the call has room.
- * A flush is deferred to the end of the loop's turn, so that what a turn queues leaves in one
- * write.
+ * What a turn queues leaves in one write: the call is asked to say `writable` when the turn ends.
  */
 #include "remote.h"
 
@@ -24,7 +23,6 @@ struct session {
 	struct grpc_call *call; /* NULL once it has ended */
 	struct stream *stream;
 	void *handle; /* NULL: the stream is closed, the call has only its rest to send */
-	struct loop_deferred flush;
 	struct arena arena;
 	struct buffer scratch;      /* an answer, encoded */
 	bool has_heard;             /* a message: a Hello is the first or none */
@@ -56,6 +54,7 @@ struct remote_server {
 	loop_fn closed;
 	void *closed_ctx;
 	struct loop_posted nothing_open;
+	struct grpc_lent lent;
 };
 
 /* ---- the log --------------------------------------------------------------------------------- */
@@ -234,7 +233,6 @@ static enum err send_item(struct session *session, const struct stream_item *ite
 static void close_stream(struct session *session)
 {
 	if (session->handle) {
-		loop_undefer(session->server->loop, &session->flush);
 		session->server->engine.close(session->handle);
 		session->handle = NULL;
 		session->stream = NULL;
@@ -279,7 +277,7 @@ static void flush(void *ctx)
 static void on_wake(void *ctx)
 {
 	struct session *session = ctx;
-	loop_defer(session->server->loop, &session->flush);
+	grpc_call_ask(session->call);
 }
 
 /* ---- in -------------------------------------------------------------------------------------- */
@@ -452,8 +450,6 @@ static enum grpc_status on_call(void *ctx, struct grpc_call *call, struct bytes 
 	session->connection = connection;
 	session->call = call;
 	session->message_bytes_max = server->options.delivery_bytes_max;
-	session->flush.fn = flush;
-	session->flush.ctx = session;
 	enum err err = server->engine.open(server->engine.ctx, grpc_call_peer(call), on_wake,
 		session, &session->stream, &session->handle);
 	if (err != OK) {
@@ -535,7 +531,8 @@ void remote_server_adopt(struct remote_server *server, int socket)
 		.limits = options->limits,
 		.peer_is = "gateway",
 		.log = options->log,
-		.metrics = options->metrics};
+		.metrics = options->metrics,
+		.lent = &server->lent};
 	if (grpc_server_conn_open(server->loop, socket, &grpc, on_call, on_conn_closed, connection,
 		    &connection->conn) != OK) {
 		mem_free(connection);
@@ -604,6 +601,7 @@ void remote_server_free(struct remote_server *server)
 {
 	if (server) {
 		check(server->connections_count == 0);
+		grpc_lent_fini(&server->lent);
 		mem_free(server);
 	}
 }

@@ -136,6 +136,59 @@ static void more_frames_than_pieces(void **state)
 	pair_free(pair);
 }
 
+/* One buffer goes round; a call that does not get its bytes away keeps it. */
+static void calls_are_lent_a_buffer(void **state)
+{
+	struct grpc_lent lent = {0};
+	const struct grpc_options options = {.lent = &lent};
+	(void)state;
+	struct pair *pair = pair_new(&defaults, &options);
+	struct side *first = begun(pair);
+	struct side *second = begun(pair);
+	assert_ptr_not_equal(first, second);
+	push(first, 3, 9000);
+	assert_null(lent.data);
+	pair_run(pair);
+	const char *buffer = lent.data;
+	assert_non_null(buffer);
+	push(second, 3, 9000);
+	assert_null(lent.data); /* the second one has it, */
+	push(first, 3, 9000);   /* and the first one another */
+	pair_run(pair);
+	assert_non_null(lent.data);
+	push(first, 1, 9000);
+	assert_null(lent.data);
+	grpc_call_cancel(first->call, GRPC_CANCELLED, "");
+	assert_non_null(lent.data); /* nothing of it was framed */
+	pair_run(pair);
+	assert_int_equal(pair->sides[2].received, 3);
+	pair_free(pair);
+	grpc_lent_fini(&lent);
+	assert_null(lent.data);
+}
+
+static void a_call_is_asked_for_more(void **state)
+{
+	(void)state;
+	struct pair *pair = pair_new(&defaults, &defaults);
+	struct side *server = begun(pair);
+	unsigned before = server->writable;
+	unsigned rings = pair->rings;
+	grpc_call_ask(server->call);
+	assert_int_equal(server->writable, before); /* later, */
+	assert_int_equal(pair->rings, rings + 1);   /* for which the session asks to be called */
+	server->to_send = 1;
+	server->message_size = 10;
+	pair_run(pair);
+	assert_int_equal(server->writable, before + 2); /* asked for, and run empty */
+	assert_int_equal(pair->sides[0].received, 1);
+	grpc_call_finish(server->call, GRPC_OK, NULL);
+	grpc_call_ask(server->call); /* nothing more can be sent */
+	pair_run(pair);
+	assert_int_equal(server->writable, before + 2);
+	pair_free(pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +196,8 @@ int main(void)
 		cmocka_unit_test(a_buffer_moves_between_writes),
 		cmocka_unit_test(a_buffer_is_full_until_it_is_sent),
 		cmocka_unit_test(more_frames_than_pieces),
+		cmocka_unit_test(calls_are_lent_a_buffer),
+		cmocka_unit_test(a_call_is_asked_for_more),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
