@@ -22,7 +22,7 @@
 #define LISTENING ": listening on "
 #define ARGUMENTS_MAX 16
 #define START_MS 10000
-#define STOP_MS 15000 /* more than it lets gateways take */
+#define STOP_MS 60000 /* more than it lets gateways take, and a million subscriptions */
 
 struct child {
 	pid_t pid;

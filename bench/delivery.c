@@ -43,14 +43,15 @@ struct readers {
 static void wrong(struct readers *all, const char *format, ...) PRINTF_LIKE(2, 3);
 static void wrong(struct readers *all, const char *format, ...)
 {
-	if (all->wrong.code == OK && !all->is_closing) {
-		va_list arguments;
-		va_start(arguments, format);
-		(void)vsnprintf(all->wrong.text, sizeof(all->wrong.text), format, arguments);
-		va_end(arguments);
-		all->wrong.code = ERR_CORRUPT;
-		atomic_store_explicit(&all->is_wrong, true, memory_order_release);
+	if (all->wrong.code != OK || all->is_closing) {
+		return;
 	}
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(all->wrong.text, sizeof(all->wrong.text), format, arguments);
+	va_end(arguments);
+	all->wrong.code = ERR_CORRUPT;
+	atomic_store_explicit(&all->is_wrong, true, memory_order_release);
 }
 
 /* One thread counts, so that nothing more than a store is needed. */
@@ -172,8 +173,8 @@ static enum err check_state(struct readers *all, struct child *child, struct err
 static enum err wait_for(struct readers *all, struct child *child, int64_t until_ns,
 	bool until_reading, struct err_info *info)
 {
-	while (measure_now_ns() < until_ns) {
-		int64_t left_ms = (until_ns - measure_now_ns()) / 1000000;
+	int64_t left_ms = 0;
+	while ((left_ms = (until_ns - measure_now_ns()) / 1000000) > 0) {
 		struct pollfd ready = {.fd = child_log_fd(child), .events = POLLIN};
 		(void)poll(&ready, 1, (int)(left_ms < LOOK_MS ? left_ms : LOOK_MS));
 		enum err err = check_state(all, child, info);

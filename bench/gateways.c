@@ -77,14 +77,15 @@ static void reach(struct gateway *gateway, enum gateways_phase phase)
 static void wrong(struct gateways *all, const char *format, ...) PRINTF_LIKE(2, 3);
 static void wrong(struct gateways *all, const char *format, ...)
 {
-	if (all->wrong.code == OK && !all->is_closing) {
-		va_list arguments;
-		va_start(arguments, format);
-		(void)vsnprintf(all->wrong.text, sizeof(all->wrong.text), format, arguments);
-		va_end(arguments);
-		all->wrong.code = ERR_CORRUPT;
-		tell(all, GATEWAYS_WRONG);
+	if (all->wrong.code != OK || all->is_closing) {
+		return;
 	}
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(all->wrong.text, sizeof(all->wrong.text), format, arguments);
+	va_end(arguments);
+	all->wrong.code = ERR_CORRUPT;
+	tell(all, GATEWAYS_WRONG);
 }
 
 enum gateways_phase gateways_phase(struct gateways *gateways, struct err_info *info)

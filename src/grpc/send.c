@@ -99,11 +99,14 @@ enum err grpc_send_reserve(struct grpc_send *send, size_t size)
 	if (!send->data && send->lent) {
 		borrow(send);
 	}
+	check(send->data || used == 0);
 	if (send->capacity - send->end >= size) {
 		return OK;
 	}
 	if (send->start >= used && send->capacity - used >= size) {
-		memmove(send->data, send->data + send->start, used);
+		if (used > 0) {
+			memmove(send->data, send->data + send->start, used);
+		}
 		send->start = 0;
 		send->end = used;
 		return OK;

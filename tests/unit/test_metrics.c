@@ -28,7 +28,7 @@ static void test_counting(void **state)
 	assert_int_equal(metrics_get(NULL, METRIC_streams), 0);
 }
 
-#define THREADS (2 * METRICS_SHARES) /* more than there are shares: some count together */
+#define THREADS ((size_t)2 * METRICS_SHARES) /* more than there are shares: some count together */
 #define ADDITIONS 20000
 
 static void *count_up(void *ctx)
@@ -45,14 +45,15 @@ static void test_counting_in_many_threads(void **state)
 	(void)state;
 	static struct metrics metrics;
 	pthread_t threads[THREADS];
+	const int64_t added = (int64_t)THREADS * ADDITIONS;
 	for (size_t i = 0; i < THREADS; i++) {
 		assert_int_equal(pthread_create(&threads[i], NULL, count_up, &metrics), 0);
 	}
 	for (size_t i = 0; i < THREADS; i++) {
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	}
-	assert_int_equal(metrics_get(&metrics, METRIC_events_received), THREADS * ADDITIONS);
-	assert_int_equal(metrics_get(&metrics, METRIC_queued_bytes), THREADS * ADDITIONS);
+	assert_int_equal(metrics_get(&metrics, METRIC_events_received), added);
+	assert_int_equal(metrics_get(&metrics, METRIC_queued_bytes), added);
 }
 
 static void test_names(void **state)
