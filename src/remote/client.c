@@ -241,6 +241,9 @@ static enum err take_message(
 	case WIRE_STREAMER_HEARTBEAT_ACK:
 		get_to_know(client, SERVER_ORIGINAL); /* if there was no Welcome before it */
 		return OK;
+	case WIRE_STREAMER_BULK_ANSWER:
+	case WIRE_STREAMER_UNSUBSCRIBED:
+	case WIRE_STREAMER_GOING_AWAY:
 	case WIRE_STREAMER_NOTHING:
 		break;
 	}
@@ -293,6 +296,8 @@ static void on_heartbeat(void *ctx)
 {
 	struct remote_client *client = ctx;
 	int64_t now_us = loop_now_us(client->loop);
+	const struct model_heartbeat heartbeat = {
+		.timestamp_ms = loop_wall_us(client->loop) / 1000};
 	if (!client->call) {
 		return;
 	}
@@ -303,8 +308,7 @@ static void on_heartbeat(void *ctx)
 		return;
 	}
 	client->encoded.size = 0;
-	if (wire_heartbeat_encode(
-		    &client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000) == OK) {
+	if (wire_heartbeat_encode(&client->encoded, &heartbeat) == OK) {
 		(void)!request(client, buffer_bytes(&client->encoded), (struct bytes){0});
 	}
 	loop_timer_start(client->heartbeat, client->options.heartbeat_us);
@@ -315,6 +319,8 @@ static enum err introduce(struct remote_client *client)
 {
 	const struct model_hello hello = {
 		.version = 1, .message_bytes_max = client->options.message_bytes_max};
+	const struct model_heartbeat heartbeat = {
+		.timestamp_ms = loop_wall_us(client->loop) / 1000};
 	client->encoded.size = 0;
 	enum err err = wire_hello_encode(&client->encoded, &hello);
 	if (err == OK) {
@@ -322,8 +328,7 @@ static enum err introduce(struct remote_client *client)
 	}
 	client->encoded.size = 0;
 	if (err == OK) {
-		err = wire_heartbeat_encode(
-			&client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000);
+		err = wire_heartbeat_encode(&client->encoded, &heartbeat);
 	}
 	return err == OK ? grpc_call_send(client->call, buffer_bytes(&client->encoded)) : err;
 }

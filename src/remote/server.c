@@ -104,10 +104,10 @@ static void say(struct connection *connection, enum log_level level, const char 
 static enum err send_delivery_part(struct session *session, struct bytes run, struct bytes event)
 {
 	char *place = NULL;
-	enum err err =
-		grpc_call_begin(session->call, wire_delivery_size(run.size, event.size), &place);
+	enum err err = grpc_call_begin(
+		session->call, wire_delivery_size(run.size, event.size, NULL), &place);
 	if (err == OK) {
-		wire_delivery_write(run, event, place);
+		wire_delivery_write(run, event, NULL, place);
 		grpc_call_commit(session->call);
 	}
 	return err;
@@ -121,7 +121,7 @@ static struct bytes part_of_run(struct bytes run, size_t event_size, size_t most
 	size_t size = 0;
 	while (wire_id_next(&rest, &id)) {
 		size_t with = run.size - rest.size;
-		if (size > 0 && wire_delivery_size(with, event_size) > most) {
+		if (size > 0 && wire_delivery_size(with, event_size, NULL) > most) {
 			break;
 		}
 		size = with;
@@ -137,7 +137,7 @@ static enum err send_delivery(struct session *session, const struct stream_item 
 	struct bytes run = {item->run.data + session->split_at, item->run.size - session->split_at};
 	struct bytes first = part_of_run(run, event.size, 0);
 	if (item->event->encoded_bare.size > 0 &&
-		wire_delivery_size(first.size, event.size) > most) {
+		wire_delivery_size(first.size, event.size, NULL) > most) {
 		event = item->event->encoded_bare;
 		if (session->split_at == 0) {
 			metrics_add(server->options.metrics, METRIC_deliveries_without_data, 1);
@@ -145,7 +145,7 @@ static enum err send_delivery(struct session *session, const struct stream_item 
 	}
 	while (run.size > 0) {
 		struct bytes part = run;
-		if (wire_delivery_size(run.size, event.size) > most) {
+		if (wire_delivery_size(run.size, event.size, NULL) > most) {
 			part = part_of_run(run, event.size, most);
 		}
 		enum err err = send_delivery_part(session, part, event);
@@ -213,7 +213,8 @@ static enum err send_item(struct session *session, const struct stream_item *ite
 	case STREAM_ANSWER:
 		return send_answer(session, &item->answer);
 	case STREAM_ACK:
-		err = wire_heartbeat_ack_encode(&session->scratch, item->timestamp_ms);
+		err = wire_heartbeat_ack_encode(&session->scratch,
+			&(struct model_heartbeat_ack){.timestamp_ms = item->timestamp_ms});
 		break;
 	case STREAM_NOTICE:
 		return send_notice(session, item);
@@ -388,11 +389,12 @@ static void on_message(void *ctx, struct bytes bytes)
 		server->engine.unsubscribe(session->handle, message.unsubscribe_id);
 		break;
 	case WIRE_GATEWAY_HEARTBEAT:
-		server->engine.heartbeat(session->handle, message.heartbeat_timestamp_ms);
+		server->engine.heartbeat(session->handle, message.heartbeat.timestamp_ms);
 		break;
 	case WIRE_GATEWAY_HELLO:
 		on_hello(session, &message.hello, is_first);
 		break;
+	case WIRE_GATEWAY_BULK:
 	case WIRE_GATEWAY_NOTHING:
 		break;
 	}

@@ -270,7 +270,8 @@ static void keep(char **place, struct bytes *bytes)
 enum err stream_push_answer(
 	struct stream *stream, const struct model_answer *answer, int64_t now_us)
 {
-	size_t more = sizeof(*answer) + answer->id.size + answer->text.size + answer->hint.size;
+	size_t more = sizeof(*answer) + answer->id.size + answer->text.size + answer->hint.size +
+		answer->live_after.size;
 	enum err err = admit(stream, record_size(more), now_us);
 	struct record *record = NULL;
 	if (err == OK) {
@@ -285,6 +286,7 @@ enum err stream_push_answer(
 	keep(&place, &kept->id);
 	keep(&place, &kept->text);
 	keep(&place, &kept->hint);
+	keep(&place, &kept->live_after);
 	publish(stream, &stream->control, record);
 	return OK;
 }
@@ -314,7 +316,8 @@ enum err stream_push_notice(struct stream *stream, const struct model_notice *no
 
 enum err stream_push_gap(struct stream *stream, const struct model_gap *gap, int64_t now_us)
 {
-	size_t size = record_size(sizeof(*gap) + gap->after.size + gap->until.size);
+	size_t size = record_size(
+		sizeof(*gap) + gap->after.size + gap->until.size + gap->run.size + gap->event.size);
 	enum err err = admit(stream, size, now_us);
 	if (err != OK) {
 		return err;
@@ -329,6 +332,8 @@ enum err stream_push_gap(struct stream *stream, const struct model_gap *gap, int
 	*kept = *gap;
 	keep(&place, &kept->after);
 	keep(&place, &kept->until);
+	keep(&place, &kept->run);
+	keep(&place, &kept->event);
 	publish(stream, &stream->deliveries, record);
 	return OK;
 }

@@ -49,7 +49,7 @@ static inline void gateway_message(void *ctx, struct bytes bytes)
 		struct bytes id = message.answer.id;
 		struct bytes one;
 		*said = (struct said){.kind = message.kind,
-			.timestamp_ms = message.heartbeat_timestamp_ms,
+			.timestamp_ms = message.ack.timestamp_ms,
 			.refusal = message.answer.refusal,
 			.welcome = message.welcome,
 			.notice = message.notice.code,
@@ -142,7 +142,9 @@ static inline void gateway_hello(struct gateway *gateway, const struct model_hel
 static inline void gateway_heartbeat(struct gateway *gateway, int64_t timestamp_ms)
 {
 	struct buffer message = {0};
-	if (wire_heartbeat_encode(&message, bytes_of("g"), timestamp_ms) == OK) {
+	if (wire_heartbeat_encode(&message,
+		    &(struct model_heartbeat){
+			    .gateway_id = bytes_of("g"), .timestamp_ms = timestamp_ms}) == OK) {
 		gateway_send(gateway, &message);
 	}
 	buffer_fini(&message);

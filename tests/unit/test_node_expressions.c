@@ -262,7 +262,9 @@ static void on_message(void *ctx, struct bytes bytes)
 		const struct model_welcome welcome = {.version = 1};
 		say(foreign, &message, wire_welcome_encode(&message, &welcome));
 	} else if (request.kind == WIRE_GATEWAY_HEARTBEAT) {
-		say(foreign, &message, wire_heartbeat_ack_encode(&message, 1));
+		say(foreign, &message,
+			wire_heartbeat_ack_encode(
+				&message, &(struct model_heartbeat_ack){.timestamp_ms = 1}));
 	} else if (request.kind == WIRE_GATEWAY_SUBSCRIBE) {
 		foreign->subscribes++;
 		say_all(foreign, request.subscription.id);

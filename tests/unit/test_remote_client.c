@@ -44,7 +44,8 @@ static void greet(struct rig *rig, struct bytes message)
 		assert_int_equal(
 			greeting.kind, is_first ? WIRE_GATEWAY_HELLO : WIRE_GATEWAY_HEARTBEAT);
 		if (!is_first) {
-			(void)!wire_heartbeat_ack_encode(&answer, 1);
+			(void)!wire_heartbeat_ack_encode(
+				&answer, &(struct model_heartbeat_ack){.timestamp_ms = 1});
 		} else if (rig->is_extended) {
 			(void)!wire_welcome_encode(&answer, &welcome);
 		}
@@ -204,9 +205,9 @@ static void say_delivery(struct rig *rig, const char *id)
 	char run_bytes[64];
 	struct bytes ids = {run_bytes, wire_id_write(bytes_of(id), run_bytes)};
 	char *place = NULL;
-	size_t size = wire_delivery_size(ids.size, event->encoded.size);
+	size_t size = wire_delivery_size(ids.size, event->encoded.size, NULL);
 	assert_int_equal(grpc_call_begin(rig->call, size, &place), OK);
-	wire_delivery_write(ids, event->encoded, place);
+	wire_delivery_write(ids, event->encoded, NULL, place);
 	grpc_call_commit(rig->call);
 	event_unref(event);
 }
@@ -234,7 +235,9 @@ static void what_comes_is_queued(void **state)
 	say_delivery(&rig, "a");
 	assert_int_equal(wire_answer_encode(&message, &answer), OK);
 	say(&rig, &message);
-	assert_int_equal(wire_heartbeat_ack_encode(&message, 1), OK);
+	assert_int_equal(wire_heartbeat_ack_encode(
+				 &message, &(struct model_heartbeat_ack){.timestamp_ms = 1}),
+		OK);
 	say(&rig, &message);
 	proto_unknown(&message);
 	say(&rig, &message);
@@ -337,7 +340,9 @@ static void silence_ends_it(void **state)
 	run(&rig, 31 * SECOND_US);
 	assert_int_equal(rig.messages, 1);
 	struct buffer message = {0};
-	assert_int_equal(wire_heartbeat_ack_encode(&message, 1), OK);
+	assert_int_equal(wire_heartbeat_ack_encode(
+				 &message, &(struct model_heartbeat_ack){.timestamp_ms = 1}),
+		OK);
 	say(&rig, &message);
 	run(&rig, 85 * SECOND_US);
 	assert_int_equal(rig.messages, 3);

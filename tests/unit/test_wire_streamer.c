@@ -72,9 +72,9 @@ static void test_delivery_splice(void **state)
 		struct buffer run = {0};
 		char *event = calloc(1, size + 1);
 		write_run(&run, ids, 2);
-		size_t whole = wire_delivery_size(run.size, size);
+		size_t whole = wire_delivery_size(run.size, size, NULL);
 		char *place = malloc(whole);
-		wire_delivery_write(buffer_bytes(&run), (struct bytes){event, size}, place);
+		wire_delivery_write(buffer_bytes(&run), (struct bytes){event, size}, NULL, place);
 		struct buffer expected = {0};
 		struct buffer delivery = {0};
 		proto_text(&delivery, 1, "s1");
@@ -272,12 +272,14 @@ static void test_heartbeat_ack(void **state)
 	const int64_t times[] = {0, 1, -1, INT64_MAX, INT64_MIN};
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		buffer.size = 0;
-		assert_int_equal(wire_heartbeat_ack_encode(&buffer, times[i]), OK);
+		assert_int_equal(wire_heartbeat_ack_encode(&buffer,
+					 &(struct model_heartbeat_ack){.timestamp_ms = times[i]}),
+			OK);
 		struct wire_streamer_message message;
 		assert_int_equal(
 			wire_streamer_message_parse(buffer_bytes(&buffer), &arena, &message), OK);
 		assert_int_equal(message.kind, WIRE_STREAMER_HEARTBEAT_ACK);
-		assert_true(message.heartbeat_timestamp_ms == times[i]);
+		assert_true(message.ack.timestamp_ms == times[i]);
 	}
 	buffer_fini(&buffer);
 	arena_fini(&arena);
