@@ -90,8 +90,8 @@ enum err wire_encode(struct buffer *buffer, wire_put_fn put, const void *message
 /* ---- parts of messages that others are made of ----------------------------------------------- */
 
 /* The fields of a SubscribeRequest and of a SubscribeResponse: each is a wire_put_fn. */
-void wire_put_subscription(struct wire_writer *writer, const void *subscription);
-void wire_put_answer(struct wire_writer *writer, const void *answer);
+void wire_put_subscription(struct wire_writer *writer, const void *message);
+void wire_put_answer(struct wire_writer *writer, const void *message);
 
 /* `refusal` is set as wire_gateway_message_parse says. */
 enum err wire_subscription_parse(struct bytes payload, const struct wire_limits *limits,

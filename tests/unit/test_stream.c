@@ -70,7 +70,8 @@ static void test_answers_go_ahead(void **state)
 		.refusal = MODEL_REFUSED_FILTER,
 		.filter = 3,
 		.text = bytes_of("what was wrong"),
-		.hint = bytes_of("what would be right")};
+		.hint = bytes_of("what would be right"),
+		.live_after = bytes_of("a position")};
 	assert_int_equal(push_new(bench.stream, 1, 10, 0), OK);
 	assert_int_equal(push_new(bench.stream, 2, 10, 0), OK);
 	struct stream_item item = peek(bench.stream);
@@ -93,6 +94,7 @@ static void test_answers_go_ahead(void **state)
 	assert_true(bytes_equal(item.answer.id, refused.id));
 	assert_true(bytes_equal(item.answer.text, refused.text));
 	assert_true(bytes_equal(item.answer.hint, refused.hint));
+	assert_true(bytes_equal(item.answer.live_after, refused.live_after));
 	stream_pop(bench.stream);
 	item = peek(bench.stream);
 	assert_int_equal(item.kind, STREAM_ACK);
