@@ -52,6 +52,7 @@ struct ingest_options {
 	enum ingest_source source;
 	const char *address;             /* PULLER: "host:port"; NDJSON: a path or "-"; copied */
 	const struct interest *interest; /* who wants what; NULL: read every document */
+	uint64_t epoch;                  /* this life's, for positions */
 	uint32_t json_depth_max;
 	uint32_t message_bytes_max;
 	uint32_t line_bytes_max; /* NDJSON */

@@ -112,6 +112,7 @@ static void plan_event(
 	plan->options = (struct wire_event_options){
 		.json_depth_max = ingest->options.json_depth_max,
 		.received_us = loop_wall_us(ingest->loop),
+		.epoch = ingest->options.epoch,
 		.sequence = ingest->sequence + 1,
 		.identity = facts->has_identity ? &plan->identity : NULL,
 		.is_purge = facts->kind == MODEL_CHANGE_DELETE,

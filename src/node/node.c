@@ -426,6 +426,29 @@ static struct match_limits match_limits(const struct streamer *streamer)
 	};
 }
 
+/* A worker's thread. */
+static enum model_source source_of_workers(void *ctx, int64_t *ret_lag_ms)
+{
+	const struct streamer *streamer = ctx;
+	int64_t lag_ms = ingest_lag_ms(streamer->ingest);
+	*ret_lag_ms = lag_ms > 0 ? lag_ms : 0;
+	switch (ingest_state(streamer->ingest)) {
+	case INGEST_LIVE:
+	case INGEST_ENDED:
+		return MODEL_SOURCE_LIVE;
+	case INGEST_HELD:
+		return MODEL_SOURCE_CATCHING_UP;
+	case INGEST_IDLE:
+	case INGEST_CONNECTING:
+	case INGEST_WAITING:
+	case INGEST_FAILED:
+	case INGEST_STOPPED:
+	case INGEST_STATE_COUNT:
+		break;
+	}
+	return MODEL_SOURCE_AWAY;
+}
+
 static struct worker_options worker_options(struct streamer *streamer, uint32_t number)
 {
 	const int64_t *limits = streamer->options.limits;
@@ -439,11 +462,18 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 			.total_max = (size_t)limits[OPTION_subscriptions_max],
 			.residuals_per_stream_max = (size_t)limits[OPTION_stream_residuals_max]},
 		.match = match_limits(streamer),
+		.history = {.events = (size_t)limits[OPTION_history_events],
+			.bytes = (size_t)limits[OPTION_history_bytes],
+			.age_us = limits[OPTION_history_ms] * 1000},
+		.resume_wait_us = limits[OPTION_resume_wait_ms] * 1000,
+		.source = source_of_workers,
 		.remote = {.wire = streamer->wire,
 			.message_bytes_max = limit(streamer, OPTION_listen_message_bytes_max),
 			.delivery_bytes_max = limit(streamer, OPTION_delivery_bytes_max),
 			.calls_max = limit(streamer, OPTION_streams_per_connection_max),
 			.connections_max = limit(streamer, OPTION_connections_max),
+			.lease_ms = limit(streamer, OPTION_lease_ms),
+			.drain_ms = limit(streamer, OPTION_drain_ms),
 			.epoch = streamer->epoch,
 			.limits = grpc_limits(streamer),
 			.log = &streamer->log,
@@ -510,6 +540,7 @@ static enum err make_ingest(struct streamer *streamer)
 		.source = sources[streamer->options.source],
 		.address = streamer->options.source_address,
 		.interest = streamer->interest,
+		.epoch = streamer->epoch,
 		.json_depth_max = limit(streamer, OPTION_json_depth_max),
 		.message_bytes_max = limit(streamer, OPTION_puller_message_bytes_max),
 		.line_bytes_max = limit(streamer, OPTION_puller_message_bytes_max),

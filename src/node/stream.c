@@ -293,6 +293,8 @@ static enum err view_item(struct streamer_stream *stream, const struct stream_it
 		ret_item->gap_events = item->gap.events;
 		return OK;
 	case STREAM_ACK:
+	case STREAM_WELCOME:
+	case STREAM_MESSAGE:
 		break;
 	}
 	return ERR_UNSUPPORTED;

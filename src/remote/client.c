@@ -172,15 +172,21 @@ static enum err on_delivery(
 		return err;
 	}
 	event->encoded = arena_copy(&event->arena, message->event);
+	event->position = arena_copy(&event->arena, message->mark.position);
 	uint32_t count = 0;
 	struct bytes rest = message->run;
 	struct bytes id;
 	while (wire_id_next(&rest, &id)) {
 		count++;
 	}
-	err = event->encoded.data ? stream_push_delivery(client->stream, event, &message->run, 1,
-					    count, loop_now_us(client->loop))
-				  : ERR_MEMORY;
+	const struct stream_delivery delivery = {.event = event,
+		.runs = &message->run,
+		.runs_count = 1,
+		.ids_count = count,
+		.is_replayed = message->mark.replayed};
+	err = event->encoded.data && event->position.data
+		? stream_push_delivery(client->stream, &delivery, loop_now_us(client->loop))
+		: ERR_MEMORY;
 	event_unref(event);
 	if (err == OK && stream_queued_bytes(client->stream) > client->options.pause_bytes) {
 		atomic_store_explicit(&client->paused, true, memory_order_release);

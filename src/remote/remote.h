@@ -30,8 +30,18 @@ struct remote_engine {
 	/* `refusal`: what reading the request has found already (code OK: nothing). */
 	void (*subscribe)(void *handle, const struct model_subscription *subscription,
 		const struct err_info *refusal);
+	/* The same, but nothing comes through the stream; texts are valid until the next call. */
+	void (*subscribe_quietly)(void *handle, const struct model_subscription *subscription,
+		const struct err_info *refusal, struct model_answer *ret_answer);
 	void (*unsubscribe)(void *handle, struct bytes id);
-	void (*heartbeat)(void *handle, int64_t timestamp_ms);
+	/* A WELCOME follows, perhaps later; until then nothing else is asked of this handle. */
+	void (*hello)(void *handle, const struct model_hello *hello);
+	/* An ACK follows. */
+	void (*heartbeat)(void *handle, const struct model_heartbeat *heartbeat);
+	/* Up to where everything has been put on the stream. Borrowed until the next call. */
+	struct bytes (*position)(void *handle);
+	void (*send)(void *handle, struct bytes message); /* a MESSAGE follows */
+	enum model_source (*source)(void *ctx, int64_t *ret_lag_ms);
 	void (*close)(void *handle);
 	void *ctx;
 };
@@ -43,6 +53,8 @@ struct remote_server_options {
 					ids */
 	uint32_t calls_max;          /* per connection */
 	uint32_t connections_max;
+	uint32_t lease_ms;         /* silence that ends the stream of who has said Hello; 0: none */
+	uint32_t drain_ms;         /* what a GoingAway tells of the time that is left */
 	uint64_t epoch;            /* what a Welcome tells; the same on all servers of an engine */
 	struct grpc_limits limits; /* what a connection may cost */
 	const struct log *log;

@@ -59,6 +59,7 @@ struct wire_event_options {
 	uint32_t json_depth_max;
 	bool read; /* read the document and encode the event at once: somebody is interested */
 	int64_t received_us; /* wall clock */
+	uint64_t epoch;      /* of its position */
 	uint64_t sequence;
 	struct bytes
 		document_id; /* known otherwise, for a document that does not say it; or empty */

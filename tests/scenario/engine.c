@@ -140,6 +140,7 @@ static void open_worker(struct world *world, size_t i)
 		.ring_events = world->options.ring_events,
 		.json_depth_max = 100,
 		.stream = world->options.stream,
+		.history = {.events = 10000, .bytes = SIZE_MAX / 2, .age_us = INT64_MAX / 2},
 		.subs = {.id_bytes_max = 100,
 			.per_stream_max = 1000,
 			.total_max = 1000,

@@ -37,9 +37,9 @@ static void test_order_and_bytes(void **state)
 			struct bytes run = numbered_run(place, pushed, sizes[pushed]);
 			struct bytes runs[2] = {{run.data, run.size / 3},
 				{run.data + run.size / 3, run.size - run.size / 3}};
-			assert_int_equal(stream_push_delivery(
-						 bench.stream, event, runs, 2, (uint32_t)pushed, 0),
-				OK);
+			const struct stream_delivery delivery = {
+				event, runs, 2, (uint32_t)pushed, false};
+			assert_int_equal(stream_push_delivery(bench.stream, &delivery, 0), OK);
 			pushed++;
 		} else if (popped < pushed) {
 			struct stream_item item = peek(bench.stream);
