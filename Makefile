@@ -5,6 +5,7 @@ BUILD = build
 help:
 	@echo 'make demo     build, then show it all on a live application (DEMO_SECONDS=10: end by itself)'
 	@echo 'make build    the program, release: $(BUILD)/streamer'
+	@echo 'make install  program, library, header, manual: PREFIX=/usr/local DESTDIR= (make uninstall undoes it)'
 	@echo 'make test     unit, scenario and end-to-end tests, sanitizers, the README example'
 	@echo 'make test-all further lanes: thread sanitizer, valgrind, clang'
 	@echo 'make lint     format, clang-tidy, cppcheck'
@@ -22,6 +23,15 @@ build:
 	@test -e $(BUILD)/build.ninja || \
 		meson setup $(BUILD) --buildtype=release -Ddebug=true -Dtests=false
 	@ninja -C $(BUILD)
+
+# The build folder keeps the prefix, and a list of what was installed last.
+install: build
+	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix='$(PREFIX)')
+	@DESTDIR='$(DESTDIR)' meson install -C $(BUILD) --quiet
+	@[ -n '$(DESTDIR)' ] || [ "$$(id -u)" != 0 ] || ldconfig
+
+uninstall:
+	@ninja -C $(BUILD) --quiet uninstall
 
 demo: build
 	@$(BUILD)/streamer-demo
@@ -50,4 +60,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-lanes
 
-.PHONY: help setup build demo bench bench-match bench-peers test test-all lint clean
+.PHONY: help setup build install uninstall demo bench bench-match bench-peers test test-all lint clean
