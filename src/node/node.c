@@ -608,12 +608,6 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 	return err == OK ? ingest_start(streamer->ingest) : err;
 }
 
-static void *run_loop(void *ctx)
-{
-	loop_run(ctx);
-	return NULL;
-}
-
 /* On failure the threads that have started are stopped, so that everything can be freed. */
 static enum err start_threads(struct streamer *streamer)
 {
@@ -621,12 +615,12 @@ static enum err start_threads(struct streamer *streamer)
 	for (size_t i = 0; ok && i < streamer->workers_count; i++) {
 		struct node_worker *worker = &streamer->workers[i];
 		if (worker->owns_loop) {
-			ok = pthread_create(&worker->thread, NULL, run_loop, worker->loop) == 0;
+			ok = node_thread_start(worker->loop, &worker->thread) == OK;
 			worker->has_thread = ok;
 		}
 	}
 	if (ok) {
-		ok = pthread_create(&streamer->thread, NULL, run_loop, streamer->loop) == 0;
+		ok = node_thread_start(streamer->loop, &streamer->thread) == OK;
 		streamer->has_thread = ok;
 	}
 	if (ok) {

@@ -105,6 +105,9 @@ void node_stream_fini(struct streamer_stream *stream);
 void node_signal(int fd);
 void node_clear(int fd);
 
+/* A thread that runs the loop. It sees no signals: they are for the program whose guest we are. */
+enum err node_thread_start(struct loop *loop, pthread_t *ret_thread) MUST_CHECK;
+
 /* Copies `info` for the caller, and the code in the public words. */
 enum streamer_err node_failure(
 	enum err err, const struct err_info *info, struct streamer_failure *failure);

@@ -78,12 +78,6 @@ static void close_remote(struct streamer_stream *stream)
 	free_remote(remote);
 }
 
-static void *run_loop(void *ctx)
-{
-	loop_run(ctx);
-	return NULL;
-}
-
 static enum err open_remote(struct remote_stream *remote, const char *address)
 {
 	static const struct node_stream_kind kind = {
@@ -124,8 +118,7 @@ enum streamer_err streamer_connect(
 		(void)err_set(&info, err, 0,
 			"\"%s\" is no address; it should be as localhost:50052", address);
 	}
-	if (err == OK &&
-		pthread_create(&remote->thread, NULL, run_loop, remote->stream.loop) != 0) {
+	if (err == OK && node_thread_start(remote->stream.loop, &remote->thread) != OK) {
 		err = err_set(&info, ERR_IO, 0, "no thread is left for the stream");
 		check(loop_post_owned(remote->stream.loop, &remote->close) == OK);
 		loop_run(remote->stream.loop);

@@ -5,8 +5,10 @@
 #include "node_rig.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +331,56 @@ static void test_engine_gone(void **state)
 	streamer_stream_close(end.stream);
 }
 
+/* The signals that a thread of this process has blocked. */
+static unsigned long long blocked_by(const char *thread)
+{
+	char line[512];
+	unsigned long long mask = 0;
+	(void)snprintf(line, sizeof(line), "/proc/self/task/%s/status", thread);
+	FILE *status = fopen(line, "r");
+	assert_non_null(status);
+	while (fgets(line, sizeof(line), status)) {
+		if (strncmp(line, "SigBlk:", 7) == 0) {
+			mask = strtoull(line + 7, NULL, 16);
+		}
+	}
+	(void)fclose(status);
+	return mask;
+}
+
+/* The program's signals come to the program's threads, which may wait for them. */
+static void test_threads_see_no_signals(void **state)
+{
+	(void)state;
+	struct streamer_options options = quiet_options();
+	options.listen_address = "localhost:0";
+	assert_int_equal(streamer_options_set(&options, "workers", "3", NULL), STREAMER_OK);
+	struct streamer *streamer = open_engine(&options);
+	struct streamer_stream *remote = NULL;
+	struct streamer_item item;
+	assert_int_equal(streamer_connect(streamer_address(streamer), NULL, &remote), STREAMER_OK);
+	next(remote, &item); /* a thread that has not begun sees no signals yet */
+	DIR *threads = opendir("/proc/self/task");
+	assert_non_null(threads);
+	size_t count = 0;
+	for (struct dirent *one = readdir(threads); one; one = readdir(threads)) {
+		if (one->d_name[0] != '.' && strtol(one->d_name, NULL, 10) != getpid()) {
+			unsigned long long mask = blocked_by(one->d_name);
+			assert_true(mask & 1ULL << (SIGTERM - 1));
+			assert_true(mask & 1ULL << (SIGINT - 1));
+			assert_true(mask & 1ULL << (SIGCHLD - 1));
+			count++;
+		}
+	}
+	(void)closedir(threads);
+	assert_true(count >= 5); /* three workers, the acceptor, the remote stream */
+	sigset_t ours;
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &ours), 0);
+	assert_false(sigismember(&ours, SIGTERM)); /* the caller's mask is as it was */
+	streamer_stream_close(remote);
+	streamer_close(streamer);
+}
+
 static void test_nobody_there(void **state)
 {
 	(void)state;
@@ -511,6 +563,7 @@ int main(void)
 		cmocka_unit_test(test_closes_with_much_queued),
 		cmocka_unit_test(test_slow_stream_ends),
 		cmocka_unit_test(test_engine_gone),
+		cmocka_unit_test(test_threads_see_no_signals),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_wrong_options),
 		cmocka_unit_test(test_options_list),
