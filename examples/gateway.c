@@ -85,9 +85,9 @@ static bool take_item(const struct streamer_item *item)
 		(void)printf("gap: changes are missing, %llu of them (0: not known)\n",
 			(unsigned long long)item->gap_events);
 		return true;
-	case STREAMER_STATE: /* nothing to do: the stream keeps what was subscribed and asked */
-		(void)printf("connection: %.*s\n", item->text.size > 0 ? (int)item->text.size : 2,
-			item->text.size > 0 ? item->text.data : "up");
+	case STREAMER_STATE: /* nothing to do: the stream keeps what it is asked */
+		(void)printf(
+			"connection%s%.*s\n", item->text.size > 0 ? ": " : "", TEXT(item->text));
 		return true;
 	case STREAMER_END:
 		break;

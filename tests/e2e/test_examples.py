@@ -49,7 +49,7 @@ class Examples:
     def gateway(self, address):
         """One that is connected."""
         gateway = Process([os.environ["EXAMPLE_GATEWAY"], address, "default"])
-        gateway.wait_line("^connection: ", output="out")
+        gateway.wait_line("^connection", output="out")
         return gateway
 
     def test_engine(self):
@@ -80,6 +80,19 @@ class Examples:
         gateway.wait_line("^INSERT users/u2 .* for (grown last|last grown)$", output="out")
         gateway.child.stdin.close()
         self.checks.equal(gateway.wait(), 0, "its client has gone")
+        server.stop()
+
+    def test_gateway_notice(self):
+        """An expression that fails for every change is said to whom it belongs."""
+        server, address = peers.serve("--source", "ndjson:-", "--expression-failures-max", "2")
+        gateway = self.gateway(address)
+        gateway.say("sub broken users name + 1 > 2")
+        gateway.wait_line("^live: broken$", output="out")
+        for number in range(3):
+            server.say('{"op":"insert","database":"default","collection":"users",'
+                       f'"id":"u{number}","data":{{"name":"Zoë"}}}}')
+        gateway.wait_line("^notice: .+ for broken$", output="out")
+        gateway.stop()
         server.stop()
 
     def test_gateway_end(self):
