@@ -68,16 +68,20 @@ class Log:
             self.events.append((position, event))
             self.changed.notify_all()
 
-    def behind(self, position, seconds):
+    def behind(self, position, seconds, is_active):
         """The changes behind a position; waits for the first one, [] if none has come by then."""
         with self.changed:
-            self.changed.wait_for(
-                lambda: self.events and self.events[-1][0] > position, seconds)
+            self.changed.wait_for(lambda: self.events and self.events[-1][0] > position
+                                  or not is_active(), seconds)
             return self.events[bisect.bisect_right(self.events, position, key=lambda at: at[0]):]
 
     def newest(self):
         with self.changed:
             return self.events[-1][0] if self.events else (0, 0)
+
+    def wake(self):
+        with self.changed:
+            self.changed.notify_all()
 
 
 class Service:
@@ -94,12 +98,13 @@ class Service:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"invalid 'after': {error}")
         print(f"{request.consumer_id} reads from {position}", file=sys.stderr, flush=True)
         sent = request.after
+        context.add_callback(self.log.wake)  # a caller that has gone holds no thread
         while context.is_active():
-            events = self.log.behind(position, HEARTBEAT_SECONDS)
+            events = self.log.behind(position, HEARTBEAT_SECONDS, context.is_active)
             for position, event in events:
                 sent = event.progress
                 yield event  # HTTP/2 holds us here while the caller is behind
-            if not events:  # a heartbeat: that silence is no failure, and where we stand
+            if not events:  # a heartbeat: silence is no failure, and we stand here
                 yield puller_pb2.PullerEvent(progress=sent)
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import grpc  # noqa: E402
@@ -155,6 +156,23 @@ class Examples:
             process.stop()
         after.stop(0).wait()
 
+    def abandon(self, log, ask):
+        """As many callers as the Puller has threads, who go when each holds one that waits."""
+        self.puller.HEARTBEAT_SECONDS = 3600
+        waiting, behind = threading.Semaphore(0), log.behind
+
+        def told(position, *others):
+            if position == log.newest():
+                waiting.release()
+            return behind(position, *others)
+
+        log.behind = told
+        calls = [ask() for _ in range(16)]
+        for _ in calls:
+            self.checks.that(waiting.acquire(timeout=20), "a thread that waits")
+        for call in calls:
+            call.cancel()
+
     def test_markers(self):
         """after: empty, everything, a marker, and none of ours."""
         self.puller.HEARTBEAT_SECONDS = 0.1
@@ -187,6 +205,8 @@ class Examples:
             self.checks.that(False, "a marker that is none is refused")
         except grpc.RpcError as error:
             self.checks.equal(error.code(), grpc.StatusCode.INVALID_ARGUMENT, "a bad marker")
+        self.abandon(log, lambda: ask(puller_pb2.SubscribeRequest(after="e30")))
+        self.checks.equal(len(read("e30", 3)), 3, "threads are given back")
         server.stop(0).wait()
 
 
