@@ -21,18 +21,22 @@ def plain(text):
     return "\\&" + escaped if escaped.startswith((".", '"')) else escaped
 
 
+def sentences(text):
+    """A line each, as roff wants them to tell an end from an abbreviation."""
+    return [plain(sentence) for sentence in re.split(r"(?<=[.?]) (?=[A-Z-])", text.strip())]
+
+
 def literal(lines):
     return [".Bd -literal -offset indent", *(plain(line) for line in lines), ".Ed"]
 
 
 def paragraphs(lines):
-    """Blank lines part paragraphs, what is indented stays as it stands, a sentence is a line."""
+    """Blank lines part paragraphs; what is indented stays as it stands."""
     put = []
     for is_literal, block in itertools.groupby(lines, lambda line: line[:2] == "  " or not line):
         block = list(block)
         if not is_literal:
-            sentences = re.split(r"(?<=[.?]) (?=[A-Z-])", " ".join(block))
-            put += [".Pp", *(plain(sentence) for sentence in sentences)]
+            put += [".Pp", *sentences(" ".join(block))]
         elif any(block):
             put += literal(line[2:] for line in block if line)
     return put
@@ -50,7 +54,7 @@ def options(lines):
     for line in lines:
         if line[:4] != "  --" or line[26] != " ":
             sys.exit(f"commands.py: a line of --help has other columns: {line}")
-        put += option(line[2:26], [plain(line[27:])])
+        put += option(line[2:26], sentences(line[27:]))
     return [*put, ".El"]
 
 
@@ -58,7 +62,7 @@ def limits(lines):
     """Each is a line with its name, one with what it is, one with its bounds."""
     put = [".Bl -tag -width 4n"]
     for head, text, bounds in zip(*[iter(lines)] * 3):
-        put += option(head, [plain(text.strip()), ".br", plain(bounds.strip())])
+        put += option(head, [*sentences(text), ".br", plain(bounds.strip())])
     return [*put, ".El"]
 
 
