@@ -30,6 +30,7 @@ struct match {
 	size_t hits_capacity;
 	struct match_compiler compiler;
 	uint32_t failures_max, residuals_max;
+	size_t subscription_bytes_max;
 	struct arena memory; /* of one evaluation */
 	struct match_trouble troubles[TROUBLES_MAX];
 	size_t troubles_count;
@@ -203,6 +204,25 @@ static void refuse_residual(struct match *match, struct match_refusal *ret_refus
 	metrics_add(match->metrics, METRIC_residuals_refused, 1);
 }
 
+/* Before anything of it is stored. */
+static bool refuse_weight(struct match *match, const struct model_subscription *subscription,
+	const struct cel_node *tree, struct match_refusal *ret_refusal)
+{
+	size_t weight = match_weigh(tree) + subscription->id.size;
+	if (weight <= match->subscription_bytes_max) {
+		return false;
+	}
+	ret_refusal->code = MODEL_REFUSED_LIMIT;
+	(void)snprintf(ret_refusal->text, sizeof(ret_refusal->text),
+		"subscription takes too much memory: about %zu bytes, subscription_bytes_max is "
+		"%zu",
+		weight, match->subscription_bytes_max);
+	(void)snprintf(ret_refusal->hint, sizeof(ret_refusal->hint),
+		"shorten its lists and patterns, or make several subscriptions of it");
+	metrics_add(match->metrics, METRIC_subscription_bytes_refused, 1);
+	return true;
+}
+
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct match_refusal *ret_refusal, struct match_query **ret_query)
 {
@@ -210,7 +230,9 @@ enum err match_query_get(struct match *match, const struct model_subscription *s
 	struct match_query *query = NULL;
 	enum err err = match_compile(
 		&match->scratch, &match->compiler, subscription, ret_refusal, &compiled);
-	if (err == OK) {
+	if (err == OK && refuse_weight(match, subscription, compiled.tree, ret_refusal)) {
+		err = ERR_LIMIT;
+	} else if (err == OK) {
 		err = get_by_tree(match, subscription, compiled.tree, &query);
 		if (err == ERR_LIMIT) {
 			refuse_residual(match, ret_refusal);
@@ -270,6 +292,7 @@ enum err match_new(const struct match_limits *limits, uint64_t seed, struct inte
 	match->compiler.metrics = metrics;
 	match->failures_max = limits->failures;
 	match->residuals_max = limits->residuals;
+	match->subscription_bytes_max = limits->subscription_bytes;
 	match_index_init(&match->index, seed);
 	map_init(&match->queries, &query_type, seed);
 	*ret_match = match;

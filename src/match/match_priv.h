@@ -163,6 +163,9 @@ struct match_query {
 
 struct match_access *match_query_accesses(struct match_query *query);
 
+/* Bytes that a query of this tree takes if it shares nothing, about (weigh.c). */
+size_t match_weigh(const struct cel_node *tree);
+
 /* ---- the index (index.c, access.c) ---- */
 
 struct match_collection {

@@ -421,6 +421,7 @@ static struct match_limits match_limits(const struct streamer *streamer)
 		.memory_bytes = limit(streamer, OPTION_expression_memory_max),
 		.failures = limit(streamer, OPTION_expression_failures_max),
 		.residuals = limit(streamer, OPTION_residuals_max),
+		.subscription_bytes = (size_t)limits[OPTION_subscription_bytes_max],
 		.cost = (uint64_t)limits[OPTION_expression_cost_max],
 		.steps = (uint64_t)limits[OPTION_expression_steps_max],
 	};
@@ -459,7 +460,9 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.stream = streamer->stream_limits,
 		.subs = {.id_bytes_max = limit(streamer, OPTION_subscription_id_bytes_max),
 			.per_stream_max = (size_t)limits[OPTION_stream_subscriptions_max],
+			.per_database_max = (size_t)limits[OPTION_database_subscriptions_max],
 			.total_max = (size_t)limits[OPTION_subscriptions_max],
+			.bytes_max = (size_t)limits[OPTION_subscriptions_bytes_max],
 			.residuals_per_stream_max = (size_t)limits[OPTION_stream_residuals_max]},
 		.match = match_limits(streamer),
 		.history = {.events = (size_t)limits[OPTION_history_events],
