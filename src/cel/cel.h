@@ -173,8 +173,8 @@ struct cel_program;
 enum err cel_compile(const struct cel_expression *expression, struct cel_regexes *regexes,
 	const struct cel_limits *limits, struct cel_program **ret_program) MUST_CHECK;
 struct cel_program *cel_program_ref(struct cel_program *program);
-void cel_program_unref(struct cel_program *program); /* NULL is fine */
-size_t cel_program_bytes(const struct cel_program *program); /* its memory, its patterns' too */
+void cel_program_unref(struct cel_program *program);         /* NULL is fine */
+size_t cel_program_bytes(const struct cel_program *program); /* and of its patterns, about */
 
 /* One evaluation. `slots` are the scope's variables, in its order; an ERROR stands for none. */
 struct cel_run {

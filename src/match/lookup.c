@@ -6,8 +6,11 @@
  */
 #include "match_priv.h"
 
-/* Room of so many found values or probes is given back after a batch that needed it. */
+/* Room of so many found values or predicates is given back after a batch that needed it. */
 #define KEPT_MAX 65536U
+
+/* A batch's mostly; those of a large list are looked up before there are more. */
+#define PROBES_AT_ONCE 4096U
 
 struct found {
 	struct match_path *path;
@@ -21,7 +24,8 @@ struct probe {
 	enum cel_kind kind;
 	const struct value *value; /* NULL: `own` */
 	struct value own;
-	struct match_predicate *predicate; /* that was found; NULL: nobody asks */
+	uint32_t event; /* in the batch */
+	bool is_of_id;
 };
 
 struct looked {
@@ -30,8 +34,8 @@ struct looked {
 	struct value id;
 	bool knows_id;
 	size_t found_first, found_end;
-	size_t probes_first, probes_end;
-	size_t id_probes_end; /* those of the id come first */
+	size_t holding_first, holding_count;
+	size_t holding_by_id; /* so many; they come first */
 };
 
 struct match_lookup {
@@ -45,6 +49,8 @@ struct match_lookup {
 	size_t found_count, found_capacity;
 	struct probe *probes;
 	size_t probes_count, probes_capacity;
+	struct match_predicate **holding; /* found by the probes; one may stand here repeatedly */
+	size_t holding_count, holding_capacity;
 	struct match_candidates candidates;
 	struct match_evaluation *evaluation; /* of the event at hand */
 };
@@ -65,6 +71,7 @@ void match_lookup_free(struct match_lookup *lookup)
 	if (lookup) {
 		mem_free(lookup->found);
 		mem_free(lookup->probes);
+		mem_free(lookup->holding);
 		mem_free(lookup->candidates.items);
 		mem_free(lookup);
 	}
@@ -90,10 +97,10 @@ static void begin_batch(struct match_lookup *lookup)
 		lookup->found = NULL;
 		lookup->found_capacity = 0;
 	}
-	if (lookup->probes_capacity > KEPT_MAX) {
-		mem_free(lookup->probes);
-		lookup->probes = NULL;
-		lookup->probes_capacity = 0;
+	if (lookup->holding_capacity > KEPT_MAX) {
+		mem_free(lookup->holding);
+		lookup->holding = NULL;
+		lookup->holding_capacity = 0;
 	}
 	if (lookup->candidates.capacity > KEPT_MAX) {
 		mem_free(lookup->candidates.items);
@@ -102,6 +109,7 @@ static void begin_batch(struct match_lookup *lookup)
 	lookup->candidates.count = 0;
 	lookup->found_count = 0;
 	lookup->probes_count = 0;
+	lookup->holding_count = 0;
 	lookup->last = NULL;
 }
 
@@ -115,8 +123,66 @@ static struct match_predicate_key key_of(const struct probe *probe)
 		.constant = probe->value ? probe->value : &probe->own};
 }
 
+static enum err add_holding(
+	struct match_lookup *lookup, const struct probe *probe, struct match_predicate *predicate)
+{
+	void *holding = with_room(
+		lookup->holding, lookup->holding_count, &lookup->holding_capacity, sizeof(void *));
+	if (!holding) {
+		return ERR_MEMORY;
+	}
+	lookup->holding = holding;
+	struct looked *looked = &lookup->events[probe->event];
+	if (looked->holding_count++ == 0) {
+		looked->holding_first = lookup->holding_count;
+	}
+	looked->holding_by_id += probe->is_of_id;
+	lookup->holding[lookup->holding_count++] = predicate;
+	return OK;
+}
+
+/* Of all probes, in their order, which is that of the events. */
+static enum err find_predicates(struct match_lookup *lookup)
+{
+	const struct map *predicates = &lookup->index->predicates;
+	size_t first = lookup->holding_count;
+	enum err err = OK;
+	for (size_t i = 0; i < lookup->probes_count; i++) {
+		map_prefetch_item(predicates, lookup->probes[i].hash);
+	}
+	for (size_t i = 0; err == OK && i < lookup->probes_count; i++) {
+		const struct probe *probe = &lookup->probes[i];
+		const struct match_predicate_key key = key_of(probe);
+		struct match_predicate *predicate = map_find_hashed(predicates, probe->hash, &key);
+		if (!predicate || match_scope_is_empty(&predicate->scope)) {
+			continue;
+		}
+		if (predicate->scope.count > 0) {
+			match_prefetch(predicate->scope.as.query);
+		}
+		if (predicate->scope.facets) {
+			match_prefetch(predicate->scope.facets);
+		}
+		err = add_holding(lookup, probe, predicate);
+	}
+	for (size_t i = first; i < lookup->holding_count; i++) {
+		const struct match_facet *facets = lookup->holding[i]->scope.facets;
+		if (facets) {
+			match_prefetch(facets->intervals.root);
+		}
+	}
+	lookup->probes_count = 0;
+	return err;
+}
+
 static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 {
+	if (lookup->probes_count == PROBES_AT_ONCE) {
+		enum err err = find_predicates(lookup);
+		if (err != OK) {
+			return err;
+		}
+	}
 	void *probes = with_room(
 		lookup->probes, lookup->probes_count, &lookup->probes_capacity, sizeof(probe));
 	if (!probes) {
@@ -125,6 +191,8 @@ static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 	lookup->probes = probes;
 	struct probe *added = &lookup->probes[lookup->probes_count++];
 	*added = probe;
+	added->event = lookup->number;
+	added->is_of_id = probe.path == probe.path->collection->id;
 	const struct match_predicate_key key = key_of(added);
 	added->hash = map_hash(&lookup->index->predicates, &key);
 	map_prefetch(&lookup->index->predicates, added->hash);
@@ -290,7 +358,6 @@ static enum err look(struct match_lookup *lookup, struct looked *looked)
 	if (collection->id && looked->knows_id) {
 		err = probe_value(lookup, collection->id, &looked->id);
 	}
-	looked->id_probes_end = lookup->probes_count;
 	if (err == OK && collection->document && event->document) {
 		err = walk(lookup, collection->document, event->document);
 	}
@@ -300,30 +367,6 @@ static enum err look(struct match_lookup *lookup, struct looked *looked)
 		err = note_value(lookup, collection->id, &looked->id);
 	}
 	return err;
-}
-
-static void find_predicates(struct match_lookup *lookup)
-{
-	for (size_t i = 0; i < lookup->probes_count; i++) {
-		map_prefetch_item(&lookup->index->predicates, lookup->probes[i].hash);
-	}
-	for (size_t i = 0; i < lookup->probes_count; i++) {
-		struct probe *probe = &lookup->probes[i];
-		const struct match_predicate_key key = key_of(probe);
-		probe->predicate = map_find_hashed(&lookup->index->predicates, probe->hash, &key);
-		if (probe->predicate && probe->predicate->scope.count > 0) {
-			match_prefetch(probe->predicate->scope.as.query);
-		}
-		if (probe->predicate && probe->predicate->scope.facets) {
-			match_prefetch(probe->predicate->scope.facets);
-		}
-	}
-	for (size_t i = 0; i < lookup->probes_count; i++) {
-		const struct match_predicate *predicate = lookup->probes[i].predicate;
-		if (predicate && predicate->scope.facets) {
-			match_prefetch(predicate->scope.facets->intervals.root);
-		}
-	}
 }
 
 /* Events of one collection often come one behind the other. */
@@ -366,9 +409,8 @@ enum err match_lookup_prepare(
 		struct looked *looked = &lookup->events[i];
 		const struct event *event = events[i];
 		bool has_operation = event->operation != MODEL_NO_OPERATION;
-		*looked = (struct looked){.event = event,
-			.found_first = lookup->found_count,
-			.probes_first = lookup->probes_count};
+		*looked = (struct looked){.event = event, .found_first = lookup->found_count};
+		lookup->number = (uint32_t)i;
 		if (has_operation) {
 			looked->collection = find_collection(lookup, event);
 			lookup->last = looked->collection;
@@ -378,12 +420,8 @@ enum err match_lookup_prepare(
 			err = look(lookup, looked);
 		}
 		looked->found_end = lookup->found_count;
-		looked->probes_end = lookup->probes_count;
 	}
-	if (err == OK) {
-		find_predicates(lookup);
-	}
-	return err;
+	return err == OK ? find_predicates(lookup) : err;
 }
 
 /* ---- candidates ---- */
@@ -479,14 +517,11 @@ static enum err collect_predicate(struct match_lookup *lookup, struct match_pred
 	return collect_scope(lookup, &predicate->scope);
 }
 
-static enum err collect_probes(struct match_lookup *lookup, size_t first, size_t end)
+static enum err collect_holding(struct match_lookup *lookup, size_t first, size_t count)
 {
 	enum err err = OK;
-	for (size_t i = first; err == OK && i < end; i++) {
-		struct match_predicate *predicate = lookup->probes[i].predicate;
-		if (predicate) {
-			err = collect_predicate(lookup, predicate);
-		}
+	for (size_t i = first; err == OK && i < first + count; i++) {
+		err = collect_predicate(lookup, lookup->holding[i]);
 	}
 	return err;
 }
@@ -512,7 +547,7 @@ static enum err collect_id(struct match_lookup *lookup, const struct looked *loo
 		bool is_ours = predicate && predicate->of.path == looked->collection->id;
 		return is_ours ? collect_predicate(lookup, predicate) : OK;
 	}
-	return collect_probes(lookup, looked->probes_first, looked->id_probes_end);
+	return collect_holding(lookup, looked->holding_first, looked->holding_by_id);
 }
 
 /*
@@ -567,7 +602,8 @@ enum err match_lookup_collect(struct match_lookup *lookup, struct match_evaluati
 	if (err != OK || is_purge || !looked->event->document) {
 		return err;
 	}
-	err = collect_probes(lookup, looked->id_probes_end, looked->probes_end);
+	err = collect_holding(lookup, looked->holding_first + looked->holding_by_id,
+		looked->holding_count - looked->holding_by_id);
 	if (err == OK) {
 		err = collect_existing(lookup, looked);
 	}

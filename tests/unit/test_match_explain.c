@@ -1,6 +1,7 @@
 /* match: what the index says of a query: its places, what they prove, what is left, who shares. */
 #include "match.h"
 
+#include "failing.h"
 #include "match_limits.h"
 #include "match_rig.h"
 
@@ -177,12 +178,63 @@ static void test_neighbours(void **state)
 	arena_fini(&arena);
 }
 
+/* ---- lack of memory -------------------------------------------------------------------------- */
+
+/* Explained among others, each allocation failing once: all or nothing, and no trace is left. */
+static void explain_without_memory(
+	struct failing *failing, size_t fail_at, const char *filters, const char *expression)
+{
+	struct match *match = NULL;
+	struct arena arena = {0};
+	assert_int_equal(match_new(&test_match_limits, 1, NULL, NULL, &match), OK);
+	struct match_query *neighbour = rig_get(match, "d", "c", "room == \"a\"");
+	struct model_subscription subscription = rig_subscription(&arena, "d", "c", filters);
+	subscription.expression = bytes_of(expression);
+	struct match_refusal refusal = {0};
+	struct match_explanation explanation = {0};
+	failing->fail_at = failing->count + fail_at;
+	enum err err = match_explain(match, &subscription, &arena, &refusal, &explanation);
+	bool has_failed = failing->count > failing->fail_at;
+	failing->fail_at = SIZE_MAX - 1;
+	assert_int_equal(err, has_failed ? ERR_MEMORY : OK);
+	assert_int_equal(explanation.places_count > 0, !has_failed);
+	match_query_put(match, neighbour);
+	assert_false(match_wants(match, bytes_of("d"), bytes_of("c")));
+	match_free(match); /* which checks that no predicate and no path is left */
+	arena_fini(&arena);
+	failing->fail_at = has_failed ? 0 : SIZE_MAX;
+}
+
+static void test_lack_of_memory(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"room == \"a\" & age > 5 & kind in [\"x\", \"y\"]", ""},
+		{"", "a == 1 || b.c.startsWith('x') && !(d == 2)"},
+		{"", "room == 'a' && size(l) > 2 && doc.s.matches('^a+$')"}, {"", "a != 1"},
+		{"", "(a == 1) != (b == 2) || 'x' in doc.tags"}};
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		bool has_failed = true;
+		size_t fail_at = 0;
+		for (; has_failed; fail_at++) {
+			struct failing failing;
+			failing_start(&failing, SIZE_MAX - 1);
+			explain_without_memory(&failing, fail_at, rows[i][0], rows[i][1]);
+			has_failed = failing.fail_at == 0;
+			mem_set_hook(NULL, NULL);
+			assert_int_equal(failing.live, 0);
+		}
+		assert_in_range(fail_at, 10, 5000);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_long_lists),
 		cmocka_unit_test(test_neighbours),
+		cmocka_unit_test(test_lack_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
