@@ -258,7 +258,7 @@ static void test_in_with_many_items(void **state)
 		size_t place = 0;
 		assert_int_equal(tape_open(&tape, VALUE_LIST, &place), OK);
 		for (int i = 0; i < sizes[k]; i++) {
-			push(&tape, value_int(3 * i));
+			push(&tape, value_int((int64_t)3 * i));
 		}
 		tape_close(&tape, place, (size_t)sizes[k]);
 		struct match_query *query = get(match, "n", "in", tape.cells);
