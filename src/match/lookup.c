@@ -201,11 +201,15 @@ static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 
 /*
  * Objects take no part: hashing one costs the square of its members, and whoever writes documents
- * could choose a large one. No point has an object in it.
+ * could choose a large one. No point has an object in it. Nor does a list larger than each
+ * constant, which can equal none.
  */
-static bool is_hashable(const struct value *value)
+static bool is_hashable(const struct match_path *path, const struct value *value)
 {
 	const struct value *end = value_after(value);
+	if (end - value > path->cells_max) {
+		return false;
+	}
 	for (const struct value *cell = value; cell < end; cell++) {
 		if (cell->kind == VALUE_OBJECT) {
 			return false;
@@ -224,7 +228,7 @@ static enum err probe_elements(
 	enum err err = OK;
 	const struct value *end = value_after(value);
 	for (const struct value *item = value + 1; err == OK && item < end;) {
-		if (is_object || is_hashable(item)) {
+		if (is_object || is_hashable(path, item)) {
 			err = add_probe(lookup,
 				(struct probe){.path = path, .kind = CEL_CONTAINS, .value = item});
 		}
@@ -258,7 +262,7 @@ static enum err probe_value(
 	struct match_lookup *lookup, struct match_path *path, const struct value *value)
 {
 	enum err err = OK;
-	if (path->equals > 0 && is_hashable(value)) {
+	if (path->equals > 0 && is_hashable(path, value)) {
 		err = add_probe(
 			lookup, (struct probe){.path = path, .kind = CEL_EQUAL, .value = value});
 	}

@@ -47,7 +47,8 @@ struct match_path {
 
 	uint64_t walk; /* the walk that found it last, and where it stands among what that found */
 	uint32_t found;
-	uint64_t stamp; /* of the event at hand, which has the value */
+	uint32_t cells_max; /* of the constants that `equals` and `elements` have had */
+	uint64_t stamp;     /* of the event at hand, which has the value */
 	const struct value *value;
 
 	char memory[];
