@@ -192,7 +192,7 @@ static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 	struct probe *added = &lookup->probes[lookup->probes_count++];
 	*added = probe;
 	added->event = lookup->number;
-	added->is_of_id = probe.path == probe.path->collection->id;
+	added->is_of_id = !probe.path->parent; /* the document itself is not looked up */
 	const struct match_predicate_key key = key_of(added);
 	added->hash = map_hash(&lookup->index->predicates, &key);
 	map_prefetch(&lookup->index->predicates, added->hash);
