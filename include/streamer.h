@@ -76,6 +76,7 @@ struct streamer_options {
 	const char *source_address;
 	const char *
 		listen_address; /* for gateways, "host:port", port 0 takes a free one; NULL: none */
+	const char *state_dir;  /* PULLER: a folder that lets the next life go on; NULL: none */
 	bool skip_bad;          /* NDJSON: skip lines that are no change, counted and logged */
 	int log_fd;             /* one line per message; -1: none */
 	bool log_debug;

@@ -37,6 +37,7 @@ struct event {
 	struct bytes position; /* where it stands, as clients are told */
 	bool is_break; /* no change: the source has lost some here; what a change has is zero */
 	bool is_history_only; /* another life has routed it: only for those who come back */
+	bool is_last_old;     /* and what comes next it has not */
 	int64_t received_us;
 	enum model_operation operation;
 	struct bytes collection;  /* the user's, from the document */

@@ -18,6 +18,8 @@ struct history {
 	size_t capacity;
 	size_t bytes;
 	uint64_t oldest, end;
+	bool has_beginning;
+	struct model_position beginning; /* where another life has stood before sequence 1 */
 };
 
 static struct kept *at(const struct history *history, uint64_t sequence)
@@ -147,10 +149,27 @@ static int compare_times(const struct model_position *a, const struct model_posi
 		(a->cluster_increment < b->cluster_increment);
 }
 
+static bool is_same_change(const struct model_position *a, const struct model_position *b)
+{
+	return a->backend_hash == b->backend_hash && compare_times(a, b) == 0 &&
+		a->event_id_hash == b->event_id_hash;
+}
+
+void history_begin(struct history *history, const struct model_position *position)
+{
+	history->beginning = *position;
+	history->has_beginning = true;
+}
+
 enum history_place history_find(const struct history *history,
 	const struct model_position *position, uint64_t *ret_sequence)
 {
 	enum history_place place = HISTORY_AHEAD;
+	if (history->has_beginning && history->oldest == 1 &&
+		is_same_change(position, &history->beginning)) {
+		*ret_sequence = 0;
+		return HISTORY_FOUND;
+	}
 	for (uint64_t i = history->end; i > history->oldest; i--) {
 		const struct event *event = history_at(history, i - 1);
 		struct model_position kept;
@@ -164,7 +183,7 @@ enum history_place history_find(const struct history *history,
 		if (order < 0) {
 			break; /* a backend's times do not go back */
 		}
-		if (order == 0 && kept.event_id_hash == position->event_id_hash) {
+		if (is_same_change(&kept, position)) {
 			*ret_sequence = i - 1;
 			return HISTORY_FOUND;
 		}

@@ -29,6 +29,8 @@ void history_add(struct history *history, struct event *event, int64_t now_us);
 /* Lets go of what has become too old; to be called now and then. */
 void history_expire(struct history *history, int64_t now_us);
 
+/* What another life called the newest event before sequence 1. */
+void history_begin(struct history *history, const struct model_position *position);
 /* The sequences that are kept: from `oldest` to just before `end`; equal when it is empty. */
 uint64_t history_oldest(const struct history *history);
 uint64_t history_end(const struct history *history);

@@ -113,7 +113,7 @@ static void plan_event(
 		.json_depth_max = ingest->options.json_depth_max,
 		.received_us = loop_wall_us(ingest->loop),
 		.epoch = ingest->options.epoch,
-		.sequence = ingest->sequence + 1,
+		.sequence = ingest_next_sequence(ingest),
 		.identity = facts->has_identity ? &plan->identity : NULL,
 		.is_purge = facts->kind == MODEL_CHANGE_DELETE,
 		.is_without_document = facts->sets_deleted,

@@ -246,7 +246,9 @@ static void on_worker_closed_here(void *ctx)
 	struct streamer *streamer = ctx;
 	if (++streamer->workers_closed == streamer->workers_count) {
 		streamer->stage = NODE_CLOSED;
-		loop_stop(streamer->loop);
+		if (!node_save_is_busy(streamer)) {
+			loop_stop(streamer->loop);
+		}
 	}
 }
 
@@ -334,6 +336,7 @@ static void free_worker(struct node_worker *worker)
 
 static void free_streamer(struct streamer *streamer)
 {
+	node_save_close(streamer, streamer->stage == NODE_CLOSED);
 	ingest_free(streamer->ingest);
 	loop_listener_free(streamer->listener);
 	for (size_t i = 0; i < streamer->workers_count; i++) {
@@ -450,9 +453,24 @@ static enum model_source source_of_workers(void *ctx, int64_t *ret_lag_ms)
 	return MODEL_SOURCE_AWAY;
 }
 
+/* What another life has left; borrowed from the saver. */
+static struct ingest_legacy legacy_of(const struct streamer *streamer)
+{
+	const struct node_legacy *left = &streamer->saver.written;
+	if (!streamer->saver.has_legacy) {
+		return (struct ingest_legacy){0};
+	}
+	int64_t age_us = loop_wall_us(streamer->loop) - left->saved_us;
+	return (struct ingest_legacy){.marker = buffer_bytes(&left->marker),
+		.position = {left->position, left->has_position ? sizeof(left->position) : 0},
+		.is_at_marker = left->is_at_marker,
+		.age_us = age_us > 0 ? age_us : 0};
+}
+
 static struct worker_options worker_options(struct streamer *streamer, uint32_t number)
 {
 	const int64_t *limits = streamer->options.limits;
+	const struct ingest_legacy left = legacy_of(streamer);
 	return (struct worker_options){
 		.number = number,
 		.ring_events = (size_t)limits[OPTION_ring_events],
@@ -468,6 +486,8 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.history = {.events = (size_t)limits[OPTION_history_events],
 			.bytes = (size_t)limits[OPTION_history_bytes],
 			.age_us = limits[OPTION_history_ms] * 1000},
+		.recovers = streamer->saver.has_legacy,
+		.beginning = left.is_at_marker ? left.position : (struct bytes){0},
 		.resume_wait_us = limits[OPTION_resume_wait_ms] * 1000,
 		.source = source_of_workers,
 		.remote = {.wire = streamer->wire,
@@ -551,6 +571,9 @@ static enum err make_ingest(struct streamer *streamer)
 		.dead_us = limits[OPTION_puller_dead_ms] * 1000,
 		.backoff_min_us = limits[OPTION_puller_backoff_min_ms] * 1000,
 		.backoff_max_us = limits[OPTION_puller_backoff_max_ms] * 1000,
+		.retention_us = limits[OPTION_puller_retention_ms] * 1000,
+		.keeps_markers = streamer->saver.state != NULL,
+		.legacy = legacy_of(streamer),
 		.skip_bad = streamer->options.skip_bad,
 		.log = &streamer->log,
 		.metrics = &streamer->metrics,
@@ -599,6 +622,9 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 		err = interest_new(loop_random(streamer->loop), &streamer->interest);
 	}
 	if (err == OK) {
+		err = node_save_open(streamer, info);
+	}
+	if (err == OK) {
 		streamer->epoch = loop_random(streamer->loop);
 		err = make_workers(streamer);
 	}
@@ -608,7 +634,11 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 	if (err == OK) {
 		err = make_listener(streamer, info);
 	}
-	return err == OK ? ingest_start(streamer->ingest) : err;
+	if (err == OK) {
+		node_save_start(streamer);
+		err = ingest_start(streamer->ingest);
+	}
+	return err;
 }
 
 /* On failure the threads that have started are stopped, so that everything can be freed. */

@@ -126,12 +126,19 @@ static void replay_batch(struct worker_stream *stream)
 	memcpy(stream->position, kept[count - 1]->position.data, sizeof(stream->position));
 }
 
-/* LATER: its queue has no room, or another worker was ahead of this one. */
+/* LATER: its queue has no room, or what comes next is not there yet. */
 enum served { SERVED_ALL, SERVED_SOME, SERVED_LATER };
 
 static bool has_room(const struct worker_stream *stream)
 {
 	return stream_queued_bytes(stream->stream) <= stream->worker->options.stream.soft_bytes / 4;
+}
+
+/* Behind the history's end there may be more for it alone, or what another worker has had. */
+static bool is_at_head(const struct worker_stream *stream)
+{
+	const struct worker *worker = stream->worker;
+	return stream->next_sequence == history_end(worker->history) && !worker->is_recovering;
 }
 
 static enum served serve(struct worker_stream *stream)
@@ -143,10 +150,10 @@ static enum served serve(struct worker_stream *stream)
 		}
 		if (stream->next_sequence < history_oldest(history)) {
 			skip_lost(stream);
-		} else if (stream->next_sequence == history_end(history)) {
+		} else if (is_at_head(stream)) {
 			stand(stream, STAND_LIVE);
 			return SERVED_ALL;
-		} else if (!has_room(stream) || stream->next_sequence > history_end(history)) {
+		} else if (!has_room(stream) || stream->next_sequence >= history_end(history)) {
 			return SERVED_LATER;
 		} else {
 			replay_batch(stream);

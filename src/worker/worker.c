@@ -60,6 +60,7 @@ static void keep_event(struct worker *worker, struct event *event)
 {
 	history_add(worker->history, event, loop_now_us(worker->loop));
 	memcpy(worker->newest, event->position.data, sizeof(worker->newest));
+	worker->is_recovering = event->is_history_only && !event->is_last_old;
 	event_unref(event);
 }
 
@@ -372,6 +373,10 @@ static enum err make_parts(struct worker *worker)
 	}
 	if (err == OK) {
 		err = history_new(&options->history, options->metrics, &worker->history);
+	}
+	struct model_position position;
+	if (err == OK && model_position_read(options->beginning, &position) == OK) {
+		history_begin(worker->history, &position);
 	}
 	if (err == OK) {
 		err = match_new(

@@ -52,6 +52,7 @@ struct worker {
 	struct route *route;
 	struct history *history;
 	char newest[MODEL_POSITION_SIZE]; /* of the newest event routed */
+	bool is_recovering;               /* what comes next is for the history alone */
 	struct remote_server *remote;
 	struct worker_stream *streams;
 };

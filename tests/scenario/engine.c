@@ -179,6 +179,7 @@ static void open_ingest(struct world *world)
 		.dead_us = 90 * SECOND,
 		.backoff_min_us = SECOND,
 		.backoff_max_us = 30 * SECOND,
+		.retention_us = 3600 * SECOND,
 		.metrics = &world->metrics,
 	};
 	const struct ingest_sink sink = {.push = push_to_workers, .ctx = world};

@@ -227,6 +227,26 @@ static void a_break_is_no_place_to_resume(void **state)
 	close_history(history, &metrics);
 }
 
+/* Nothing has come since the life before: who had all of that has missed nothing. */
+static void where_another_life_has_stopped_is_known(void **state)
+{
+	const struct model_position stopped = position_of("b", 100, "e0");
+	struct history_limits limits = wide;
+	struct metrics metrics;
+	uint64_t sequence = 7;
+	(void)state;
+	limits.events = 3;
+	struct history *history = open_history(&limits, &metrics);
+	history_begin(history, &stopped);
+	for (uint64_t i = 0; i < 4; i++) {
+		assert_int_equal(find(history, "b", 100, "e0", &sequence), HISTORY_FOUND);
+		assert_true(sequence == 0);
+		add_numbers(history, i + 1, i + 1);
+	}
+	assert_int_equal(find(history, "b", 100, "e0", &sequence), HISTORY_PASSED);
+	close_history(history, &metrics);
+}
+
 /* What cannot be kept is as if it had become too old; later ones are kept again. */
 static void without_memory_it_begins_anew(void **state)
 {
@@ -264,6 +284,7 @@ int main(void)
 		cmocka_unit_test(events_of_one_time_are_told_apart),
 		cmocka_unit_test(an_order_is_not_guessed),
 		cmocka_unit_test(a_break_is_no_place_to_resume),
+		cmocka_unit_test(where_another_life_has_stopped_is_known),
 		cmocka_unit_test(without_memory_it_begins_anew),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

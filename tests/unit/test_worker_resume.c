@@ -347,6 +347,35 @@ static void a_position_of_the_life_before_is_found(void **state)
 	rig_close(&rig);
 }
 
+/* It has caught up with the replay before that has come to its end. */
+static void a_replay_that_goes_on_is_not_the_head(void **state)
+{
+	struct rig rig;
+	(void)state;
+	open_rig(&rig, 1000);
+	push_replayed(&rig, 501, 520);
+	size_t one = attach(&rig, &wide);
+	hello_after(&rig, one, 510, EPOCH - 1);
+	pop_welcome(&rig, one, MODEL_RESUME_REPLAY);
+	subscribe(&rig, one, "a", "users");
+	(void)pop(&rig, one, STREAM_ANSWER);
+	register_all(&rig, one);
+	pop_users(&rig, one, 11, 20, true);
+	check_empty(&rig, one);
+	push_replayed(&rig, 521, 530);
+	struct event *last = event_of(rig.sequence + 1, 531, EPOCH);
+	last->is_history_only = true;
+	last->is_last_old = true;
+	push_event(&rig, last);
+	run(&rig, 20000);
+	pop_users(&rig, one, 21, 31, true);
+	push_event(&rig, event_of(rig.sequence + 1, 532, EPOCH));
+	run(&rig, 1000);
+	pop_users(&rig, one, 32, 32, false);
+	check_empty(&rig, one);
+	rig_close(&rig);
+}
+
 /* The replay has not come so far yet: the answer waits, at most so long. */
 static void a_hello_waits_for_the_replay(void **state)
 {
@@ -489,6 +518,7 @@ int main(void)
 		cmocka_unit_test(it_may_be_ahead_of_its_worker),
 		cmocka_unit_test(who_names_no_position_is_live),
 		cmocka_unit_test(a_position_of_the_life_before_is_found),
+		cmocka_unit_test(a_replay_that_goes_on_is_not_the_head),
 		cmocka_unit_test(a_hello_waits_for_the_replay),
 		cmocka_unit_test(a_break_is_told_in_its_place),
 		cmocka_unit_test(a_replay_goes_at_the_consumers_pace),
