@@ -81,7 +81,8 @@ struct matching_result {
 	double resident_bytes;              /* a subscription: what the process has grown by */
 	double subscribe_ns, unsubscribe_ns;
 	double longest_pause_us;
-	double candidates;  /* queries looked at for an event */
+	double found;       /* queries that the index found for an event */
+	double candidates;  /* of them those that were evaluated */
 	uint64_t queries;   /* distinct */
 	uint64_t parts;     /* distinct predicates; 0: not counted */
 	uint64_t compared;  /* pairs of an event and a subscription that were verified */

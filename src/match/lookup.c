@@ -36,6 +36,7 @@ struct looked {
 	size_t found_first, found_end;
 	size_t holding_first, holding_count;
 	size_t holding_by_id; /* so many; they come first */
+	bool knows_met;
 };
 
 struct match_lookup {
@@ -45,6 +46,7 @@ struct match_lookup {
 	uint32_t number;               /* in the batch */
 	struct match_collection *last; /* of the event before, of one batch */
 	struct looked events[MATCH_BATCH_MAX];
+	struct match_met met[MATCH_BATCH_MAX]; /* by events that say so */
 	struct found *found;
 	size_t found_count, found_capacity;
 	struct probe *probes;
@@ -52,7 +54,6 @@ struct match_lookup {
 	struct match_predicate **holding; /* found by the probes; one may stand here repeatedly */
 	size_t holding_count, holding_capacity;
 	struct match_candidates candidates;
-	struct match_evaluation *evaluation; /* of the event at hand */
 };
 
 enum err match_lookup_new(struct match_index *index, struct match_lookup **ret_lookup)
@@ -444,6 +445,11 @@ const struct match_collection *match_lookup_activate(
 	return looked->collection;
 }
 
+const struct match_met *match_lookup_met(const struct match_lookup *lookup, uint32_t number)
+{
+	return lookup->events[number].knows_met ? &lookup->met[number] : &match_met_unknown;
+}
+
 struct match_candidates *match_lookup_candidates(struct match_lookup *lookup)
 {
 	return &lookup->candidates;
@@ -451,7 +457,7 @@ struct match_candidates *match_lookup_candidates(struct match_lookup *lookup)
 
 /* One batch's queries that may hold, for its events in their order. */
 static enum err add_candidate(
-	struct match_lookup *lookup, struct match_query *query, uint32_t access)
+	struct match_lookup *lookup, struct match_query *query, bool is_proven)
 {
 	struct match_candidates *candidates = &lookup->candidates;
 	void *items = with_room(candidates->items, candidates->count, &candidates->capacity,
@@ -461,29 +467,64 @@ static enum err add_candidate(
 	}
 	candidates->items = items;
 	candidates->items[candidates->count++] =
-		(struct match_candidate){query, lookup->number, access};
+		(struct match_candidate){query, lookup->number, is_proven};
+	return OK;
+}
+
+/* What the event at hand meets, which is found out when a list or a facet asks. */
+static struct match_needs met_by_event(struct match_lookup *lookup)
+{
+	struct looked *looked = &lookup->events[lookup->number];
+	struct match_met *met = &lookup->met[lookup->number];
+	if (!looked->knows_met) {
+		looked->knows_met = true;
+		*met = (struct match_met){0};
+		for (size_t i = looked->found_first; i < looked->found_end; i++) {
+			match_needs_meet(met, lookup->found[i].path, lookup->found[i].value);
+		}
+	}
+	return met->needs;
+}
+
+/* Each is written down, and counts if nothing that it needs is lacking: no branch to mispredict. */
+static enum err collect_entries(
+	struct match_lookup *lookup, const struct match_entry *entries, uint32_t count)
+{
+	struct match_candidates *candidates = &lookup->candidates;
+	const struct match_needs met = met_by_event(lookup);
+	for (uint32_t done = 0; done < count;) {
+		void *items = with_room(candidates->items, candidates->count, &candidates->capacity,
+			sizeof(*candidates->items));
+		if (!items) {
+			return ERR_MEMORY;
+		}
+		candidates->items = items;
+		struct match_candidate *place = candidates->items + candidates->count;
+		size_t room = candidates->capacity - candidates->count;
+		uint32_t end = room < count - done ? done + (uint32_t)room : count;
+		for (; done < end; done++) {
+			const struct match_entry *entry = &entries[done];
+			const struct match_needs needs = {entry->fields, entry->values};
+			*place = (struct match_candidate){
+				entry->query, lookup->number, entry->access & 1};
+			place += match_needs_are_met(&needs, &met);
+		}
+		candidates->count = (size_t)(place - candidates->items);
+	}
 	return OK;
 }
 
 static enum err collect_list(struct match_lookup *lookup, const struct match_scope *scope)
 {
 	if (scope->count == 1) {
-		return add_candidate(lookup, scope->as.query, scope->extra);
+		return add_candidate(lookup, scope->as.query, scope->extra & 1);
 	}
-	enum err err = OK;
-	for (uint32_t i = 0; err == OK && i < scope->count; i++) {
-		const struct match_entry *entry = &scope->as.entries[i];
-		if (!entry->guard ||
-			match_evaluate_predicate(lookup->evaluation, entry->guard) == CEL_IS_TRUE) {
-			err = add_candidate(lookup, entry->query, entry->access);
-		}
-	}
-	return err;
+	return collect_entries(lookup, scope->as.entries, scope->count);
 }
 
-static enum err add_ranged(void *ctx, void *item)
+static enum err add_ranged(void *ctx, const struct match_interval *interval)
 {
-	return add_candidate(ctx, item, MATCH_ACCESS_RANGED);
+	return add_candidate(ctx, interval->item, interval->needs & MATCH_IS_PROOF);
 }
 
 static enum err collect_facets(struct match_lookup *lookup, const struct match_scope *scope)
@@ -495,7 +536,8 @@ static enum err collect_facets(struct match_lookup *lookup, const struct match_s
 		uint64_t point = 0;
 		if (path->stamp == lookup->stamp &&
 			match_facet_point(facet->order, path->value, &point)) {
-			err = match_intervals_stab(&facet->intervals, point, add_ranged, lookup);
+			err = match_intervals_stab(&facet->intervals, point,
+				met_by_event(lookup).fields | MATCH_IS_PROOF, add_ranged, lookup);
 		}
 	}
 	return err;
@@ -578,7 +620,7 @@ static enum err collect_whole(
 	if (!whole) {
 		return OK;
 	}
-	enum err err = add_candidate(lookup, whole, MATCH_ACCESS_WHOLE);
+	enum err err = add_candidate(lookup, whole, true);
 	if (err == OK) {
 		struct match_candidate *items = lookup->candidates.items;
 		struct match_candidate last = items[lookup->candidates.count - 1];
@@ -588,9 +630,8 @@ static enum err collect_whole(
 	return err;
 }
 
-enum err match_lookup_collect(struct match_lookup *lookup, struct match_evaluation *evaluation)
+enum err match_lookup_collect(struct match_lookup *lookup)
 {
-	lookup->evaluation = evaluation;
 	const struct looked *looked = &lookup->events[lookup->number];
 	struct match_candidates *candidates = &lookup->candidates;
 	size_t first = candidates->count;
