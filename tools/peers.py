@@ -33,8 +33,8 @@ def version(command, arguments):
 
 
 def build(name, tools, make, **environment):
-    """Makes a peer with tools that are (command, arguments, the least version); False, and said why,
-    if that cannot be."""
+    """Makes a peer with tools that are (command, arguments, the least version); False, and said
+    why, if that cannot be."""
     for command, arguments, least in tools:
         seen = version(command, arguments)
         if seen is None or seen < least:

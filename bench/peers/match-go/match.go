@@ -57,7 +57,8 @@ func list(matcher Matcher, events []event, path string, limit time.Duration) (in
 	defer file.Close()
 	out := bufio.NewWriter(file)
 	seen := 0
-	for start := time.Now(); seen < len(events) && (seen == 0 || time.Since(start) < limit); seen++ {
+	start := time.Now()
+	for ; seen < len(events) && (seen == 0 || time.Since(start) < limit); seen++ {
 		rules, err := matcher.Match(events[seen].document)
 		if err != nil {
 			return 0, err
@@ -69,8 +70,8 @@ func list(matcher Matcher, events []event, path string, limit time.Duration) (in
 	return seen, out.Flush()
 }
 
-// measure gives the most events a second of the slices that the time is cut into: so short that some
-// are left alone by what else the machine does.
+// measure gives the most events a second of the slices that the time is cut into: so short that
+// some are left alone by what else the machine does.
 func measure(matcher Matcher, events []event, limit time.Duration) (float64, error) {
 	best, next := 0.0, 0
 	for begin := time.Now(); next == 0 || time.Since(begin) < limit; {

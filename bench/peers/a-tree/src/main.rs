@@ -49,7 +49,10 @@ impl Matcher {
         let mut builder = self.tree.make_event();
         for attribute in &self.attributes {
             let name = &attribute.name;
-            let done = match (attribute.kind.as_str(), document.pointer(&attribute.pointer)) {
+            let done = match (
+                attribute.kind.as_str(),
+                document.pointer(&attribute.pointer),
+            ) {
                 ("boolean", Some(Value::Bool(truth))) => builder.with_boolean(name, *truth),
                 ("integer", Some(Value::Number(number))) => match number.as_i64() {
                     Some(whole) => builder.with_integer(name, whole),
@@ -98,7 +101,11 @@ fn load(rules: &[(&str, &str)], attributes: &str) -> Result<Matcher, Failure> {
     for line in attributes.lines() {
         let mut parts = line.split('\t').map(str::to_owned);
         match (parts.next(), parts.next(), parts.next()) {
-            (Some(kind), Some(name), Some(pointer)) => listed.push(Attribute { kind, name, pointer }),
+            (Some(kind), Some(name), Some(pointer)) => listed.push(Attribute {
+                kind,
+                name,
+                pointer,
+            }),
             _ => return Err(format!("not an attribute: {line}").into()),
         }
     }
@@ -107,12 +114,17 @@ fn load(rules: &[(&str, &str)], attributes: &str) -> Result<Matcher, Failure> {
     for (number, (_, expression)) in rules.iter().enumerate() {
         tree.insert(&number, expression).map_err(text_of)?;
     }
-    Ok(Matcher { tree, attributes: listed })
+    Ok(Matcher {
+        tree,
+        attributes: listed,
+    })
 }
 
 /// A name, a tab, and the rest.
 fn lines_of(text: &str) -> Vec<(&str, &str)> {
-    text.lines().filter_map(|line| line.split_once('\t')).collect()
+    text.lines()
+        .filter_map(|line| line.split_once('\t'))
+        .collect()
 }
 
 fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -136,7 +148,10 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     out.flush()?;
     let best = matcher.measure(&events[..seen], limit)?;
-    println!("{}", json!({"events": seen, "events_per_s": best, "load_s": load_s}));
+    println!(
+        "{}",
+        json!({"events": seen, "events_per_s": best, "load_s": load_s})
+    );
     Ok(())
 }
 
