@@ -392,6 +392,9 @@ static enum err run_all(struct run *run, struct matching_result *result)
 	if (!run->changes) {
 		return ERR_MEMORY;
 	}
+	if (run->options->is_busy) {
+		measure_use_processor_time();
+	}
 	enum err err =
 		matching_engine_open(&run->engine, run->options->seed, run->source->copies_ids);
 	err = err == OK ? load_and_weigh(run, result) : err;

@@ -66,6 +66,7 @@ enum err matching_files_write(const struct matching_source *source, const char *
 struct matching_options {
 	uint64_t seed;
 	bool verifies;  /* every result against a look at every subscription */
+	bool is_busy;   /* other processes take their share: the processor's time is measured */
 	FILE *complain; /* where differences are told */
 	/* May be NULL: an event and a subscription that matched. */
 	enum err (*matched)(void *ctx, struct bytes event_id, struct bytes subscription_id);
