@@ -344,7 +344,7 @@ static void on_opened(void *ctx)
 	struct remote_client *client = ctx;
 	client->connected = true;
 	client->heard_us = loop_now_us(client->loop);
-	(void)!stream_push_state(client->stream, STREAM_CONNECTED);
+	(void)!stream_push_state(client->stream, STREAM_CONNECTED, (struct bytes){0});
 	loop_timer_start(client->heartbeat, client->options.heartbeat_us);
 }
 

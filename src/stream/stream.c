@@ -396,17 +396,20 @@ enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t no
 	return OK;
 }
 
-enum err stream_push_state(struct stream *stream, enum stream_state state)
+enum err stream_push_state(struct stream *stream, enum stream_state state, struct bytes text)
 {
 	if (stream_has_ended(stream)) {
 		return ERR_CLOSED;
 	}
 	struct record *record = NULL;
-	enum err err = begin_control(stream, STREAM_STATE, 0, &record);
+	enum err err = begin_control(stream, STREAM_STATE, text.size, &record);
 	if (err != OK) {
 		return err;
 	}
+	char *place = (char *)(record + 1);
+	keep(&place, &text);
 	record->figure = state;
+	record->run_size = (uint32_t)text.size;
 	publish(stream, &stream->control, record);
 	return OK;
 }
@@ -463,6 +466,7 @@ static void view_record(const struct record *record, struct stream_item *item)
 		break;
 	case STREAM_STATE:
 		item->state = (enum stream_state)record->figure;
+		item->text = (struct bytes){place, record->run_size};
 		break;
 	case STREAM_END:
 		check(false);

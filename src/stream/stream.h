@@ -52,7 +52,7 @@ struct stream_item {
 	int64_t timestamp_ms;         /* ACK: echoed */
 	enum stream_state state;      /* STATE */
 	enum err why;                 /* END: OK when its consumer or the engine closed it */
-	struct bytes text;            /* END: for people */
+	struct bytes text;            /* STATE, END: for people */
 };
 
 /*
@@ -92,7 +92,8 @@ enum err stream_push_welcome(
 	struct stream *stream, const struct model_welcome *welcome, int64_t now_us) MUST_CHECK;
 enum err stream_push_message(
 	struct stream *stream, struct bytes message, int64_t now_us) MUST_CHECK;
-enum err stream_push_state(struct stream *stream, enum stream_state state) MUST_CHECK;
+enum err stream_push_state(
+	struct stream *stream, enum stream_state state, struct bytes text) MUST_CHECK;
 /* Ends the stream: the consumer gets END ahead of anything queued. Later pushes are ERR_CLOSED. */
 void stream_end(struct stream *stream, enum err why, const char *text);
 /* Ends it behind what is queued: how a shutdown drains. */

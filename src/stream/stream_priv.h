@@ -12,7 +12,7 @@ struct record {
 	struct event *event;
 	int64_t figure;    /* ACK: timestamp; STATE: the state; DELIVERY: when it was queued */
 	uint32_t count;    /* DELIVERY, NOTICE: ids */
-	uint32_t run_size; /* DELIVERY, NOTICE, MESSAGE */
+	uint32_t run_size; /* DELIVERY, NOTICE; MESSAGE, STATE: of the text */
 };
 
 /* The size of a record that `more` bytes follow: records stand at multiples of 16. */

@@ -80,7 +80,8 @@ static void test_answers_go_ahead(void **state)
 	stream_pop(bench.stream); /* what was peeked, not what has overtaken it since */
 	assert_int_equal(stream_push_answer(bench.stream, &refused, 0), OK);
 	assert_int_equal(stream_push_ack(bench.stream, INT64_MIN, 0), OK);
-	assert_int_equal(stream_push_state(bench.stream, STREAM_RECONNECTING), OK);
+	assert_int_equal(
+		stream_push_state(bench.stream, STREAM_RECONNECTING, bytes_of("gone")), OK);
 
 	item = peek(bench.stream);
 	assert_int_equal(item.kind, STREAM_ANSWER);
@@ -103,6 +104,7 @@ static void test_answers_go_ahead(void **state)
 	item = peek(bench.stream);
 	assert_int_equal(item.kind, STREAM_STATE);
 	assert_int_equal(item.state, STREAM_RECONNECTING);
+	assert_true(bytes_equal(item.text, bytes_of("gone")));
 	stream_pop(bench.stream);
 	check_delivery(bench.stream, 2);
 	check_empty(bench.stream);
@@ -153,7 +155,8 @@ static void test_end_goes_ahead_of_all(void **state)
 	assert_int_equal(push(bench.stream, event, bytes_of("id"), 0), ERR_CLOSED);
 	assert_int_equal(push_answer(bench.stream, "id"), ERR_CLOSED);
 	assert_int_equal(stream_push_ack(bench.stream, 1, 0), ERR_CLOSED);
-	assert_int_equal(stream_push_state(bench.stream, STREAM_CONNECTED), ERR_CLOSED);
+	assert_int_equal(
+		stream_push_state(bench.stream, STREAM_CONNECTED, (struct bytes){0}), ERR_CLOSED);
 	assert_int_equal(stream_tick(bench.stream, INT64_MAX), OK);
 	check_end(bench.stream, ERR_UNAVAILABLE, "the first reason");
 	assert_int_equal(atomic_load(&event->holders), 1);
