@@ -85,16 +85,16 @@ static bool take_item(const struct streamer_item *item)
 		(void)printf("gap: changes are missing, %llu of them (0: not known)\n",
 			(unsigned long long)item->gap_events);
 		return true;
-	case STREAMER_STATE: /* nothing to do: the stream keeps what it is asked */
-		(void)printf(
-			"connection%s%.*s\n", item->text.size > 0 ? ": " : "", TEXT(item->text));
+	case STREAMER_STATE: /* nothing to do: the stream comes back by itself and keeps its place
+			      */
+		(void)printf("connection %s%s%.*s\n",
+			item->connection == STREAMER_CONNECTED ? "made" : "lost",
+			item->text.size > 0 ? ": " : "", TEXT(item->text));
 		return true;
 	case STREAMER_END:
 		break;
 	}
-	/* For good: the Streamer never was there, or has closed the stream and does not take it
-	   back. To go on is to open another stream and to subscribe again; what has changed in
-	   between is missing, as after a gap. */
+	/* For good: no other try would change it. */
 	(void)fprintf(stderr, "gateway: the stream has ended: %s: %.*s\n",
 		streamer_err_text(item->why), TEXT(item->text));
 	return false;
