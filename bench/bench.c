@@ -4,6 +4,7 @@
  */
 #include "delivery.h"
 #include "engine.h"
+#include "hostile.h"
 #include "language.h"
 #include "path.h"
 #include "report.h"
@@ -37,7 +38,7 @@ static const char help[] =
 	"  --runs N         rounds, in each of which everything is measured once (default 5)\n"
 	"  --events N       changes of a run (default 200000)\n"
 	"  --rate N         changes a second where latency is measured (default 2000)\n"
-	"  --only NAME      path, latency, stalled, e2e, delivery, engine or language\n"
+	"  --only NAME      path, latency, stalled, e2e, delivery, engine, hostile or language\n"
 	"  --streamer PATH  the program to measure (default: streamer beside this one)\n"
 	"  --against PATH   another version of it: both are measured in turn, and compared\n"
 	"  --cases          print the expressions and documents of `language`, for "
@@ -341,6 +342,25 @@ static enum err run_engine(struct bench *bench, uint64_t round, struct err_info 
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
+static enum err run_hostile(struct bench *bench, uint64_t round, struct err_info *info)
+{
+	struct path_row row = {.bench = bench};
+	enum err err = OK;
+	const char *name = NULL;
+	for (size_t i = 0; err == OK && (name = hostile_name_at(i)); i++) {
+		struct hostile_result result;
+		show_progress(bench, round, name);
+		err = hostile_run(i, info, &result);
+		if (err == OK) {
+			(void)snprintf(row.parameters, sizeof(row.parameters),
+				"\"document\":\"%s\",\"document_bytes\":%zu", name, result.bytes);
+			add(&row, "hostile_read_per_byte", "ns", result.read_ns);
+			add(&row, "hostile_match_per_byte", "ns", result.match_ns);
+		}
+	}
+	return err;
+}
+
 static enum err run_language(struct bench *bench, uint64_t round, struct err_info *info)
 {
 	struct path_row row = {.bench = bench};
@@ -374,7 +394,7 @@ static bool wants(const struct bench *bench, const char *name)
 static bool knows_measure(const char *name)
 {
 	static const char *const names[] = {
-		"path", "latency", "stalled", "e2e", "delivery", "engine", "language"};
+		"path", "latency", "stalled", "e2e", "delivery", "engine", "hostile", "language"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0) {
 			return true;
@@ -403,6 +423,9 @@ static enum err run_round(struct bench *bench, uint64_t round, struct err_info *
 	}
 	if (err == OK && wants(bench, "engine")) {
 		err = run_engine(bench, round, info);
+	}
+	if (err == OK && wants(bench, "hostile")) {
+		err = run_hostile(bench, round, info);
 	}
 	if (err == OK && wants(bench, "language")) {
 		err = run_language(bench, round, info);
@@ -448,7 +471,7 @@ static bool take_option(struct bench *bench, int option, const char *text)
 		}
 		(void)fprintf(stderr,
 			"streamer-bench: --only: \"%s\" should be path, latency, stalled, e2e, "
-			"delivery, engine or language\n",
+			"delivery, engine, hostile or language\n",
 			text);
 		return false;
 	default: /* getopt has said what is wrong */

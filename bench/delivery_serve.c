@@ -72,10 +72,10 @@ static enum err make_event(size_t size, size_t number, struct event **ret_event)
 
 /* The event's size at which the message is as large as was asked for; one byte less where no event
  * makes exactly that, because a length takes one byte more. */
-static size_t event_size(size_t message_bytes, size_t run_size)
+static size_t fitting_size(size_t message_bytes, size_t run_size)
 {
 	size_t size = message_bytes;
-	while (wire_delivery_size(run_size, size) > message_bytes) {
+	while (wire_delivery_size(run_size, size, NULL) > message_bytes) {
 		size--;
 	}
 	return size;
@@ -85,7 +85,7 @@ static enum err make_events(struct supply *supply, uint32_t message_bytes, struc
 {
 	size_t run_size = wire_id_write(bytes_of(ID), supply->id);
 	supply->run = (struct bytes){supply->id, run_size};
-	size_t size = event_size(message_bytes, run_size);
+	size_t size = fitting_size(message_bytes, run_size);
 	enum err err = OK;
 	for (size_t i = 0; i < EVENTS && err == OK; i++) {
 		err = make_event(size, i, &supply->events[i]);
@@ -93,7 +93,7 @@ static enum err make_events(struct supply *supply, uint32_t message_bytes, struc
 	if (err != OK) {
 		return err_set(info, err, 0, "%s", err_text(err));
 	}
-	size_t made = wire_delivery_size(run_size, supply->events[0]->encoded.size);
+	size_t made = wire_delivery_size(run_size, supply->events[0]->encoded.size, NULL);
 	return made == message_bytes
 		? OK
 		: err_set(info, ERR_INVALID, 0,
@@ -106,11 +106,12 @@ static enum err make_events(struct supply *supply, uint32_t message_bytes, struc
 /* Whether a stream has taken the event. */
 static bool give_to_all(struct supply *supply, struct event *event, int64_t now_us)
 {
+	const struct stream_delivery delivery = {
+		.event = event, .runs = &supply->run, .runs_count = 1, .ids_count = 1};
 	bool is_taken = false;
 	for (struct fed_stream *fed = supply->streams; fed; fed = fed->next) {
 		if (stream_queued_bytes(fed->stream) < supply->backlog) {
-			is_taken |= stream_push_delivery(
-					    fed->stream, event, &supply->run, 1, 1, now_us) == OK;
+			is_taken |= stream_push_delivery(fed->stream, &delivery, now_us) == OK;
 		}
 	}
 	return is_taken;
@@ -156,6 +157,7 @@ static enum err on_open(void *ctx, const char *peer, stream_wake_fn wake, void *
 	return OK;
 }
 
+/* Its client opens calls and asks for nothing. */
 static void on_subscribe(
 	void *handle, const struct model_subscription *subscription, const struct err_info *refusal)
 {
@@ -170,10 +172,10 @@ static void on_unsubscribe(void *handle, struct bytes id)
 	(void)id;
 }
 
-static void on_heartbeat(void *handle, int64_t timestamp_ms)
+static void on_heartbeat(void *handle, const struct model_heartbeat *heartbeat)
 {
 	(void)handle;
-	(void)timestamp_ms;
+	(void)heartbeat;
 }
 
 static void on_close(void *handle)

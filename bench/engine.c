@@ -22,7 +22,8 @@ struct engine {
 };
 
 /* The queries here are filters: nothing of this is met. */
-static const struct match_limits limits = {.regex_bytes = 4096, .residuals = UINT32_MAX};
+static const struct match_limits limits = {
+	.regex_bytes = 4096, .residuals = UINT32_MAX, .subscription_bytes = SIZE_MAX};
 
 static enum err add_query(
 	struct engine *engine, enum engine_kind kind, uint32_t index, struct err_info *info)

@@ -16,7 +16,7 @@ struct bench {
 	const char *workload, *events, *rules_path;
 	const char *write_rules, *write_events;
 	uint64_t subscriptions, seed;
-	bool is_json, verifies, prints_matches, lists;
+	bool is_json, verifies, prints_matches, lists, is_busy;
 	uint64_t events_count; /* of a workload */
 	struct bench_output output;
 	struct bench_matches matches;
@@ -56,6 +56,7 @@ static enum cli_status measure(struct bench *bench, const struct matching_source
 {
 	const struct matching_options options = {.seed = bench->seed,
 		.verifies = bench->verifies,
+		.is_busy = bench->is_busy,
 		.complain = stderr,
 		.matched = bench->prints_matches ? take_match : NULL,
 		.progress = take_progress,
@@ -225,6 +226,8 @@ static enum cli_status run_match(const struct cli_command *command, int count, c
 			.flag = &bench.verifies},
 		{"matches", NULL, "print each event_id<TAB>subscription id that matched, sorted",
 			.flag = &bench.prints_matches},
+		{"busy", NULL, "the machine is: measure the processor's time, not elapsed time",
+			.flag = &bench.is_busy},
 		{"json", NULL, "one JSON object a line", .flag = &bench.is_json},
 		{"write-rules", "FILE", "write the workload's rules, and measure nothing",
 			.text = &bench.write_rules},

@@ -81,6 +81,15 @@ void *mem_calloc(size_t count, size_t size) MUST_CHECK;   /* zeroed; NULL on lac
 void *mem_realloc(void *pointer, size_t size) MUST_CHECK; /* size > 0; NULL on lack, old kept */
 void mem_free(void *pointer);                             /* NULL is fine */
 
+/*
+ * Bytes that this thread has allocated less those that it has freed, as the allocator rounds them;
+ * it wraps around, and stands still under a test's hook. Only the difference between two calls says
+ * something: what was done between them has taken so much, or given back.
+ */
+size_t mem_used(void);
+/* Another library's memory, about: so much more, or fewer, is in use on behalf of this thread. */
+void mem_note(size_t more, size_t fewer);
+
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* A borrowed run of bytes, not NUL-terminated. Zeroed is the empty run. */

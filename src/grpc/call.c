@@ -399,5 +399,10 @@ size_t grpc_call_room(const struct grpc_call *call)
 
 size_t grpc_call_unsent(const struct grpc_call *call)
 {
+	return grpc_send_size(call->send);
+}
+
+size_t grpc_call_unframed(const struct grpc_call *call)
+{
 	return grpc_send_unframed(call->send);
 }

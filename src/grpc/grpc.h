@@ -119,7 +119,8 @@ void grpc_call_commit(struct grpc_call *call);
 enum err grpc_call_send(struct grpc_call *call, struct bytes message) MUST_CHECK; /* both in one */
 void grpc_call_ask(struct grpc_call *call); /* `writable` at the turn's end, ahead of the write */
 size_t grpc_call_room(const struct grpc_call *call);   /* payload bytes that begin would take now */
-size_t grpc_call_unsent(const struct grpc_call *call); /* bytes that stand in no frame yet */
+size_t grpc_call_unsent(const struct grpc_call *call); /* bytes in the buffer */
+size_t grpc_call_unframed(const struct grpc_call *call); /* those that stand in no frame yet */
 
 /* Holds the peer back: no messages, and its flow-control window is not opened further. */
 void grpc_call_pause(struct grpc_call *call, bool paused);

@@ -19,8 +19,9 @@ struct match_query;
 /* What bounds expressions; see options.def. */
 struct match_limits {
 	uint32_t source_bytes, depth, nodes, macros, literal, regex_bytes, memory_bytes;
-	uint32_t failures;  /* in a row, after which there is a trouble */
-	uint32_t residuals; /* distinct queries */
+	uint32_t failures;         /* in a row, after which there is a trouble */
+	uint32_t residuals;        /* distinct queries */
+	size_t subscription_bytes; /* that one may take, if it shares nothing */
 	uint64_t cost, steps;
 };
 

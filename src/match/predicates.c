@@ -347,6 +347,7 @@ enum err match_predicate_use(struct match_predicate *predicate, bool is_used)
 {
 	struct match_path *path = predicate->of.path;
 	uint32_t step = is_used ? 1 : UINT32_MAX;
+	path->cells_max = predicate->size > path->cells_max ? predicate->size : path->cells_max;
 	if (predicate->kind == CEL_EQUAL) {
 		path->equals += step;
 	} else if (predicate->kind == CEL_CONTAINS) {

@@ -8,7 +8,7 @@
  * A run is therefore short: when RUN_BYTES is reached, the stream opens another group. The full one
  * is found through its subscriptions only, and takes no more.
  */
-#include "subs.h"
+#include "subs_priv.h"
 #include "wire.h"
 
 #include <stdio.h>
@@ -33,6 +33,7 @@ struct subs_group {
 	struct subs_group *next_of_stream, *previous_of_stream;
 	struct subs_stream *stream;
 	struct match_query *query;
+	struct subs_database *database;
 	union {
 		const struct subscription *only; /* the only one yet */
 		char *ids;                       /* the group's own memory */
@@ -48,28 +49,6 @@ struct subscription {
 	struct subs_group *group;
 	uint32_t id_size;
 	char encoded[]; /* as in a run */
-};
-
-struct subs_stream {
-	void *handle;    /* NULL: it has been freed, and waits to be swept */
-	uint64_t number; /* part of the keys, never used again */
-	struct subs_group *groups;
-	size_t count;     /* of subscriptions */
-	size_t residuals; /* of open groups whose query is one */
-	struct subs_stream *next_freed;
-};
-
-struct subs {
-	struct subs_limits limits;
-	struct match *match;
-	struct metrics *metrics;
-	struct map by_id;  /* struct subscription */
-	struct map groups; /* open struct subs_group of crowded queries, by stream and query */
-	size_t count;
-	struct subs_stream *freed; /* not swept yet */
-	uint64_t next_stream_number;
-	char text[400];
-	struct match_refusal refusal;
 };
 
 /* ---- keys ------------------------------------------------------------------------------------ */
@@ -153,6 +132,7 @@ enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match 
 	subs->limits = *limits;
 	map_init(&subs->by_id, &id_type, seed);
 	map_init(&subs->groups, &group_type, seed);
+	map_init(&subs->databases, &subs_database_type, seed);
 	subs->match = match;
 	subs->metrics = metrics;
 	*ret_subs = subs;
@@ -168,18 +148,35 @@ void subs_free(struct subs *subs)
 	check(subs->count == 0);
 	map_fini(&subs->by_id);
 	map_fini(&subs->groups);
+	map_fini(&subs->databases);
+	metrics_add(subs->metrics, METRIC_subscriptions_bytes, -(int64_t)subs->bytes);
 	mem_free(subs);
+}
+
+/* Of what was done since `before` was read. Only the caller's own thread allocates for it. */
+static void note_bytes(struct subs *subs, size_t before)
+{
+	size_t change = mem_used() - before;
+	subs->bytes += change;
+	metrics_add(subs->metrics, METRIC_subscriptions_bytes, (int64_t)change);
+}
+
+size_t subs_bytes(const struct subs *subs)
+{
+	return subs->bytes;
 }
 
 enum err subs_stream_new(struct subs *subs, void *handle, struct subs_stream **ret_stream)
 {
 	check(handle);
+	size_t before = mem_used();
 	struct subs_stream *stream = mem_calloc(1, sizeof(*stream));
 	if (!stream) {
 		return ERR_MEMORY;
 	}
 	stream->handle = handle;
 	stream->number = ++subs->next_stream_number;
+	note_bytes(subs, before);
 	*ret_stream = stream;
 	return OK;
 }
@@ -500,21 +497,25 @@ static struct subscription *subscription_new(struct subs_group *group, struct by
 	return subscription;
 }
 
-static void count(struct subs *subs, struct subs_stream *stream, size_t more, size_t fewer)
+static void count(struct subs *subs, struct subs_stream *stream, struct subs_database *database,
+	ptrdiff_t change)
 {
-	stream->count += more - fewer;
-	subs->count += more - fewer;
-	metrics_add(subs->metrics, METRIC_subscriptions_active, (int64_t)more - (int64_t)fewer);
+	stream->count += (size_t)change;
+	database->count += (size_t)change;
+	subs->count += (size_t)change;
+	metrics_add(subs->metrics, METRIC_subscriptions_active, change);
+	subs_database_drop_if_empty(&subs->databases, database);
 }
 
-static enum err insert(
-	struct subs *subs, struct subs_stream *stream, struct bytes id, struct match_query *query)
+static enum err insert(struct subs *subs, struct subs_stream *stream, struct bytes id,
+	struct subs_database *database, struct match_query *query)
 {
 	struct subs_group *group = NULL;
 	enum err err = group_get(subs, stream, query, id, &group);
 	if (err != OK) {
 		return err;
 	}
+	group->database = database;
 	struct subscription *subscription = subscription_new(group, id);
 	err = subscription ? group_add(group, subscription) : ERR_MEMORY;
 	if (err != OK) {
@@ -525,7 +526,7 @@ static enum err insert(
 		group_remove(group, id);
 		goto failed;
 	}
-	count(subs, stream, 1, 0);
+	count(subs, stream, database, 1);
 	return OK;
 failed:
 	mem_free(subscription);
@@ -539,6 +540,7 @@ static void remove_subscription(struct subs *subs, struct subscription *subscrip
 {
 	struct subs_group *group = subscription->group;
 	struct subs_stream *stream = group->stream;
+	struct subs_database *database = group->database;
 	struct match_query *query = group->query;
 	check(map_remove(&subs->by_id, subscription));
 	group_remove(group, id_of(subscription));
@@ -547,13 +549,14 @@ static void remove_subscription(struct subs *subs, struct subscription *subscrip
 		group_free(subs, group);
 	}
 	match_query_put(subs->match, query);
-	count(subs, stream, 0, 1);
+	count(subs, stream, database, -1);
 }
 
 /* At most `most` of a group whose stream has been freed; how many they were. */
 static size_t remove_some(struct subs *subs, struct subs_group *group, size_t most)
 {
 	struct subs_stream *stream = group->stream;
+	struct subs_database *database = group->database;
 	struct match_query *query = group->query;
 	size_t ids = group->count < most ? group->count : most;
 	struct bytes rest = group_run(group);
@@ -574,16 +577,8 @@ static size_t remove_some(struct subs *subs, struct subs_group *group, size_t mo
 	for (size_t i = 0; i < ids; i++) {
 		match_query_put(subs->match, query);
 	}
-	count(subs, stream, 0, ids);
+	count(subs, stream, database, -(ptrdiff_t)ids);
 	return ids;
-}
-
-static void refuse(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
-	const char *text)
-{
-	answer->refusal = refusal;
-	answer->text = bytes_of(text);
-	metrics_add(subs->metrics, METRIC_subscribes_refused, 1);
 }
 
 static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct model_answer *answer)
@@ -595,34 +590,15 @@ static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct mode
 			"subscription ID of %zu bytes is too long; at most %u "
 			"(subscription_id_bytes_max)",
 			size, subs->limits.id_bytes_max);
-		refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
+		subs_refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
 		return true;
 	}
 	if (map_find(&subs->by_id, &key)) {
-		refuse(subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
+		subs_refuse(
+			subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
 		return true;
 	}
 	return false;
-}
-
-static bool refuse_by_limit(
-	struct subs *subs, const struct subs_stream *stream, struct model_answer *answer)
-{
-	const char *limit = NULL;
-	size_t most = 0;
-	if (stream->count >= subs->limits.per_stream_max) {
-		limit = "stream_subscriptions_max";
-		most = subs->limits.per_stream_max;
-	} else if (subs->count >= subs->limits.total_max) {
-		limit = "subscriptions_max";
-		most = subs->limits.total_max;
-	}
-	if (limit) {
-		(void)snprintf(subs->text, sizeof(subs->text), "too many subscriptions: %s is %zu",
-			limit, most);
-		refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
-	}
-	return limit != NULL;
 }
 
 /* A stream that has asked the same before may ask it again. */
@@ -640,40 +616,37 @@ static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 		subs->limits.residuals_per_stream_max);
 	answer->hint = bytes_of(
 		"add a comparison that an index can use, for example doc.kind == \"x\" && ...");
-	refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
+	subs_refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
 	metrics_add(subs->metrics, METRIC_residuals_refused, 1);
 	return true;
 }
 
-static void refuse_filters(struct subs *subs, struct model_answer *answer,
-	enum model_refusal refusal, const char *text)
+static enum err insert_counted(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, struct match_query *query)
 {
-	(void)snprintf(subs->text, sizeof(subs->text), "failed to compile filters: %s", text);
-	refuse(subs, answer, refusal, subs->text);
+	struct subs_database *database = NULL;
+	enum err err = subs_database_get(&subs->databases, subscription->database, &database);
+	if (err == OK) {
+		err = insert(subs, stream, subscription->id, database, query);
+		if (err != OK) {
+			subs_database_drop_if_empty(&subs->databases, database);
+		}
+	}
+	return err;
 }
 
-/* The refusal's texts stay until the next call. */
-static void refuse_query(struct subs *subs, struct model_answer *answer)
-{
-	const struct match_refusal *refusal = &subs->refusal;
-	answer->filter = refusal->filter;
-	answer->line = refusal->line;
-	answer->column = refusal->column;
-	answer->hint = bytes_of(refusal->hint);
-	refuse_filters(subs, answer, refusal->code, refusal->text);
-}
-
-void subs_add(struct subs *subs, struct subs_stream *stream,
+static void add(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer)
 {
 	check(subscription->id.size > 0);
 	*ret_answer = (struct model_answer){.id = subscription->id};
-	if (refuse_id(subs, stream, ret_answer) || refuse_by_limit(subs, stream, ret_answer)) {
+	if (refuse_id(subs, stream, ret_answer) ||
+		subs_refuse_by_limit(subs, stream, subscription->database, ret_answer)) {
 		return;
 	}
 	if (refusal->code != OK) {
-		refuse_filters(subs, ret_answer,
+		subs_refuse_filters(subs, ret_answer,
 			refusal->code == ERR_LIMIT ? MODEL_REFUSED_LIMIT : MODEL_REFUSED_FILTER,
 			refusal->text);
 		return;
@@ -682,12 +655,12 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	subs->refusal = (struct match_refusal){0};
 	enum err err = match_query_get(subs->match, subscription, &subs->refusal, &query);
 	if (err == ERR_INVALID) {
-		refuse_query(subs, ret_answer);
+		subs_refuse_query(subs, ret_answer);
 		return;
 	}
 	if (err == ERR_LIMIT) {
 		ret_answer->hint = bytes_of(subs->refusal.hint);
-		refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, subs->refusal.text);
+		subs_refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, subs->refusal.text);
 		return;
 	}
 	if (err == OK && refuse_residual(subs, stream, query, ret_answer)) {
@@ -695,16 +668,25 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 		return;
 	}
 	if (err == OK) {
-		err = insert(subs, stream, subscription->id, query);
+		err = insert_counted(subs, stream, subscription, query);
 		if (err != OK) {
 			match_query_put(subs->match, query);
 		}
 	}
 	if (err != OK) {
-		refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
+		subs_refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
 		return;
 	}
 	metrics_add(subs->metrics, METRIC_subscribes, 1);
+}
+
+void subs_add(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer)
+{
+	size_t before = mem_used();
+	add(subs, stream, subscription, refusal, ret_answer);
+	note_bytes(subs, before);
 }
 
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id)
@@ -714,7 +696,9 @@ enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes
 	if (!subscription) {
 		return ERR_NOT_FOUND;
 	}
+	size_t before = mem_used();
 	remove_subscription(subs, subscription);
+	note_bytes(subs, before);
 	metrics_add(subs->metrics, METRIC_unsubscribes, 1);
 	return OK;
 }
@@ -730,7 +714,7 @@ void subs_stream_free(struct subs *subs, struct subs_stream *stream)
 	subs->freed = stream;
 }
 
-bool subs_sweep(struct subs *subs, size_t most)
+static bool sweep(struct subs *subs, size_t most)
 {
 	while (subs->freed) {
 		struct subs_stream *stream = subs->freed;
@@ -744,4 +728,12 @@ bool subs_sweep(struct subs *subs, size_t most)
 		mem_free(stream);
 	}
 	return false;
+}
+
+bool subs_sweep(struct subs *subs, size_t most)
+{
+	size_t before = mem_used();
+	bool is_left = sweep(subs, most);
+	note_bytes(subs, before);
+	return is_left;
 }

@@ -359,6 +359,9 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 	}
 	event->operation = operation;
 	err = fill(event, change, head, options, info);
+	if (err == OK) {
+		err = event_place(event, options->epoch);
+	}
 	if (err != OK) {
 		event_unref(event);
 		return err;
@@ -373,8 +376,11 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 static enum err make_again(const struct event *event, struct bytes collection, struct bytes id,
 	bool is_identified, uint32_t json_depth_max, struct event **ret_event)
 {
+	struct model_position position;
+	check(model_position_read(event->position, &position) == OK); /* wire_event_make's */
 	struct wire_event_options options = {.json_depth_max = json_depth_max,
 		.read = true,
+		.epoch = position.epoch,
 		.received_us = event->received_us,
 		.sequence = event->sequence,
 		.document_id = id,

@@ -454,6 +454,29 @@ static void test_log(void **state)
 	(void)close(fds[1]);
 }
 
+static void test_memory_in_use(void **state)
+{
+	(void)state;
+	size_t before = mem_used();
+	char *piece = mem_alloc(1000);
+	assert_non_null(piece);
+	assert_in_range(mem_used() - before, 1000, 1100);
+	char *moved = mem_realloc(piece, 50000);
+	assert_non_null(moved);
+	assert_in_range(mem_used() - before, 50000, 60000);
+	void *zeroed = mem_calloc(100, 10);
+	assert_non_null(zeroed);
+	assert_in_range(mem_used() - before, 51000, 61000);
+	mem_free(moved);
+	mem_free(zeroed);
+	mem_free(NULL);
+	assert_int_equal(mem_used() - before, 0);
+	mem_note(70, 0);
+	assert_int_equal(mem_used() - before, 70);
+	mem_note(0, 70);
+	assert_int_equal(mem_used() - before, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_ring_borders),
 		cmocka_unit_test(test_ring_between_threads),
 		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_memory_in_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
