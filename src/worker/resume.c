@@ -86,7 +86,7 @@ static size_t take_batch(const struct worker_stream *stream, struct event **even
 	const struct history *history = stream->worker->history;
 	size_t count = 0;
 	uint64_t end = history_end(history);
-	for (uint64_t i = stream->next_sequence; i < end && count < MATCH_BATCH_MAX; i++) {
+	for (uint64_t i = stream->next_sequence; i < end && count < stream->batch; i++) {
 		struct event *event = history_at(history, i);
 		if (event->is_break) {
 			break;
@@ -94,6 +94,25 @@ static size_t take_batch(const struct worker_stream *stream, struct event **even
 		events[count++] = event;
 	}
 	return count;
+}
+
+static bool has_room(const struct worker_stream *stream)
+{
+	return stream_queued_bytes(stream->stream) <= stream->worker->options.stream.soft_bytes / 4;
+}
+
+/*
+ * How large its deliveries are is seen when they are queued, so batches begin with one event and
+ * grow while there is room behind them: a whole batch of large ones would be beyond the limits of
+ * any queue, and end a stream that is not slow, again and again.
+ */
+static void pace(struct worker_stream *stream)
+{
+	if (!has_room(stream)) {
+		stream->batch = 1;
+	} else if (stream->batch < MATCH_BATCH_MAX) {
+		stream->batch *= 2;
+	}
 }
 
 static void replay_batch(struct worker_stream *stream)
@@ -122,17 +141,13 @@ static void replay_batch(struct worker_stream *stream)
 		}
 	}
 	worker_pushed(stream, err);
+	pace(stream);
 	stream->next_sequence += count;
 	memcpy(stream->position, kept[count - 1]->position.data, sizeof(stream->position));
 }
 
 /* LATER: its queue has no room, or what comes next is not there yet. */
 enum served { SERVED_ALL, SERVED_SOME, SERVED_LATER };
-
-static bool has_room(const struct worker_stream *stream)
-{
-	return stream_queued_bytes(stream->stream) <= stream->worker->options.stream.soft_bytes / 4;
-}
 
 /* Behind the history's end there may be more for it alone, or what another worker has had. */
 static bool is_at_head(const struct worker_stream *stream)
@@ -183,6 +198,7 @@ void resume_on_replay(void *ctx)
 
 static void start_replay(struct worker_stream *stream)
 {
+	stream->batch = 1;
 	stand(stream, STAND_REPLAY);
 	loop_waker_wake(stream->worker->replay_waker);
 }
@@ -253,7 +269,10 @@ static bool decide(struct worker_stream *stream)
 	if (model_position_read(after, &position) == OK) {
 		place = look_up(worker, &position, &sequence);
 	}
-	if (place == HISTORY_AHEAD &&
+	/* A gap in the midst of a replay would have all of the rest come again behind it. */
+	bool may_change =
+		place == HISTORY_AHEAD || (place == HISTORY_PASSED && worker->is_recovering);
+	if (may_change &&
 		loop_now_us(worker->loop) - stream->stand_us < worker->options.resume_wait_us) {
 		return false;
 	}

@@ -32,6 +32,7 @@ struct worker_stream {
 	enum stand stand;
 	int64_t stand_us;                   /* since when */
 	uint64_t next_sequence;             /* HELD, REPLAY: of the next event to be replayed */
+	size_t batch;                       /* REPLAY: so many events are routed at a time */
 	char position[MODEL_POSITION_SIZE]; /* not LIVE: up to which it has been served */
 };
 

@@ -406,6 +406,34 @@ static void a_hello_waits_for_the_replay(void **state)
 	rig_close(&rig);
 }
 
+/* What it had is not there, but the rest of the replay is no news to it either. */
+static void a_gap_stands_behind_the_replay(void **state)
+{
+	struct rig rig;
+	(void)state;
+	open_rig(&rig, 1000);
+	push_replayed(&rig, 501, 510);
+	size_t one = attach(&rig, &wide);
+	hello_after(&rig, one, 400, EPOCH - 1);
+	run(&rig, 1000000);
+	check_empty(&rig, one);
+	struct event *last = event_of(rig.sequence + 1, 511, EPOCH);
+	last->is_history_only = true;
+	last->is_last_old = true;
+	push_event(&rig, last);
+	run(&rig, 200000);
+	pop_welcome(&rig, one, MODEL_RESUME_GAP);
+	(void)pop_gap(&rig, one, MODEL_GAP_UNKNOWN);
+	subscribe(&rig, one, "a", "users");
+	(void)pop(&rig, one, STREAM_ANSWER);
+	register_all(&rig, one);
+	check_empty(&rig, one);
+	push_event(&rig, event_of(rig.sequence + 1, 512, EPOCH));
+	run(&rig, 1000);
+	pop_users(&rig, one, 12, 12, false);
+	rig_close(&rig);
+}
+
 /* ---- breaks in the source -------------------------------------------------------------------- */
 
 static void a_break_is_told_in_its_place(void **state)
@@ -437,25 +465,24 @@ static void a_break_is_told_in_its_place(void **state)
 /* ---- many, and slow -------------------------------------------------------------------------- */
 
 /* A replay waits for room in the queue instead of ending the stream. */
-static void a_replay_goes_at_the_consumers_pace(void **state)
+static void check_pace(size_t soft_bytes, unsigned count)
 {
-	static const struct stream_limits narrow = {
-		.hard_bytes = 40000, .soft_bytes = 20000, .soft_us = 1000000};
+	const struct stream_limits narrow = {
+		.hard_bytes = 2 * soft_bytes, .soft_bytes = soft_bytes, .soft_us = 1000000};
 	struct rig rig;
-	(void)state;
 	rig_prepare(&rig);
 	rig.options.remote.epoch = EPOCH;
 	rig.options.history.events = 5000;
 	rig.options.stream = narrow;
 	assert_int_equal(try_worker(&rig), OK);
-	push_users(&rig, 4000);
+	push_users(&rig, count);
 	size_t one = attach(&rig, &narrow);
 	hello_after(&rig, one, 0, EPOCH);
 	pop_welcome(&rig, one, MODEL_RESUME_REPLAY);
 	subscribe(&rig, one, "a", "users");
 	(void)pop(&rig, one, STREAM_ANSWER);
 	register_all(&rig, one);
-	for (uint64_t sequence = 1; sequence <= 4000;) {
+	for (uint64_t sequence = 1; sequence <= count;) {
 		struct stream_item item;
 		run(&rig, 10000);
 		assert_true(stream_queued_bytes(rig.streams[one]) > 0);
@@ -466,6 +493,19 @@ static void a_replay_goes_at_the_consumers_pace(void **state)
 		}
 	}
 	rig_close(&rig);
+}
+
+static void a_replay_goes_at_the_consumers_pace(void **state)
+{
+	(void)state;
+	check_pace(20000, 4000);
+}
+
+/* So few fit into the queue that a whole batch of them would end the stream, whoever reads it. */
+static void large_ones_are_replayed_a_few_at_a_time(void **state)
+{
+	(void)state;
+	check_pace(600, 100);
 }
 
 /* At any time, after any position, while changes and breaks go on: all, in order, each once. */
@@ -520,8 +560,10 @@ int main(void)
 		cmocka_unit_test(a_position_of_the_life_before_is_found),
 		cmocka_unit_test(a_replay_that_goes_on_is_not_the_head),
 		cmocka_unit_test(a_hello_waits_for_the_replay),
+		cmocka_unit_test(a_gap_stands_behind_the_replay),
 		cmocka_unit_test(a_break_is_told_in_its_place),
 		cmocka_unit_test(a_replay_goes_at_the_consumers_pace),
+		cmocka_unit_test(large_ones_are_replayed_a_few_at_a_time),
 		cmocka_unit_test(nothing_is_missed_at_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
