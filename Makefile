@@ -1,6 +1,11 @@
 # A short front for Meson and tools/. `make` alone shows what there is.
 
 BUILD = build
+# of `make chaos`
+SEEDS = 100
+FIRST = 1
+SECONDS = 30
+JOBS = 1
 
 help:
 	@echo 'make demo     build, then show it all on a live application (DEMO_SECONDS=10: end by itself)'
@@ -8,6 +13,7 @@ help:
 	@echo 'make install  program, library, header, manual: PREFIX=/usr/local DESTDIR= (make uninstall undoes it)'
 	@echo 'make test     unit, scenario and end-to-end tests, sanitizers, the README example'
 	@echo 'make test-all further lanes: thread sanitizer, valgrind, clang'
+	@echo 'make chaos    a Streamer and all around it damaged, by seed: SEEDS=100 SECONDS=30 FIRST=1 JOBS=1'
 	@echo 'make lint     format, clang-tidy, cppcheck'
 	@echo 'make bench    measure; writes $(BUILD)/bench.json'
 	@echo 'make bench-match  the match workloads at 1k, 100k and 1M: $(BUILD)/bench.json, docs/figures'
@@ -54,6 +60,12 @@ test-all: test
 	@tools/setup lanes
 	@tools/ci.sh clang-release tsan valgrind fuzz
 
+chaos: build
+	@tools/setup test
+	@STREAMER=$(BUILD)/streamer tests/chaos/scenarios.py
+	@STREAMER=$(BUILD)/streamer tests/chaos/chaos.py --out $(BUILD)/chaos --first $(FIRST) \
+		--seeds $(SEEDS) --seconds $(SECONDS) --jobs $(JOBS)
+
 lint:
 	@tools/setup build lint
 	@tools/ci.sh format lint
@@ -61,4 +73,4 @@ lint:
 clean:
 	rm -rf $(BUILD) build-lanes
 
-.PHONY: help setup build install uninstall demo bench bench-match bench-peers test test-all lint clean
+.PHONY: help setup build install uninstall demo bench bench-match bench-peers test test-all chaos lint clean
