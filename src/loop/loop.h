@@ -31,6 +31,7 @@ void loop_free(struct loop *loop); /* after loop_run has returned; what is still
 void loop_run(struct loop *loop);  /* until loop_stop */
 void loop_stop(struct loop *loop); /* any thread; the turn under way ends first */
 bool loop_is_here(const struct loop *loop); /* whether the caller is on its thread, in its turn */
+unsigned loop_parallelism(void);            /* processors that this process may use; at least 1 */
 
 /* ---- time and chance ------------------------------------------------------------------------- */
 

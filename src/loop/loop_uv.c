@@ -13,6 +13,11 @@
 #include <sys/random.h>
 #include <time.h>
 
+unsigned loop_parallelism(void)
+{
+	return uv_available_parallelism();
+}
+
 /* ---- clock and chance ---- */
 
 static int64_t clock_us(clockid_t clock)

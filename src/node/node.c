@@ -524,6 +524,7 @@ static void set_limits(struct streamer *streamer)
 static enum err make_workers(struct streamer *streamer)
 {
 	size_t count = (size_t)streamer->options.limits[OPTION_workers];
+	count = count > 0 ? count : loop_parallelism();
 	streamer->workers = mem_calloc(count, sizeof(*streamer->workers));
 	if (!streamer->workers) {
 		return ERR_MEMORY;

@@ -86,7 +86,7 @@ class Cli:
             self.checks.equal(done.returncode, 2, f"{arguments} is a usage error")
             self.checks.that(meant in done.stderr, f"{arguments}: {meant} was meant", done.stderr)
             self.checks.equal(done.stdout, "", f"{arguments} leaves stdout alone")
-        for arguments in (["serve", "--workers", "many"], ["serve", "--workers", "0"],
+        for arguments in (["serve", "--workers", "many"], ["serve", "--workers", "257"],
                           ["serve", "--workers"], ["serve", "--source", "csv:x"],
                           ["puller"], ["watch", "--database", "d"], [],
                           ["watch", "--database", "d", "--collection", "c", "--filter", "age"],

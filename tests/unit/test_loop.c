@@ -3,6 +3,7 @@
  */
 #include "loop_world.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -751,9 +752,29 @@ static void test_sim_stall(void **state)
 	world_close(&world);
 }
 
+/* As the kernel tells it, where the process may not use all of the machine too. */
+static void test_parallelism(void **state)
+{
+	cpu_set_t all;
+	cpu_set_t one;
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+	assert_int_equal(loop_parallelism(), CPU_COUNT(&all));
+	CPU_ZERO(&one);
+	for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+		if (CPU_ISSET(i, &all)) {
+			CPU_SET(i, &one);
+		}
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(loop_parallelism(), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parallelism),
 		cmocka_unit_test(test_listens_on),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_bad_addresses),

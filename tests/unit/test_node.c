@@ -535,8 +535,8 @@ static void test_wrong_options(void **state)
 	struct streamer_options options = quiet_options();
 	struct streamer_failure failure = {0};
 	assert_int_equal(
-		streamer_options_set(&options, "workers", "0", &failure), STREAMER_INVALID);
-	assert_non_null(strstr(failure.text, "1 to 256"));
+		streamer_options_set(&options, "workers", "257", &failure), STREAMER_INVALID);
+	assert_non_null(strstr(failure.text, "0 to 256"));
 	assert_int_equal(
 		streamer_options_set(&options, "workers", "4x", &failure), STREAMER_INVALID);
 	assert_int_equal(
