@@ -17,7 +17,7 @@ help:
 	@echo 'make lint     format, clang-tidy, cppcheck'
 	@echo 'make bench    measure; writes $(BUILD)/bench.json'
 	@echo 'make bench-match  the match workloads at 1k, 100k and 1M: $(BUILD)/bench.json, docs/figures'
-	@echo 'make bench-peers  the language and matching beside cel-go, cel, event-ruler, quamina, a-tree'
+	@echo 'make bench-peers  beside others: cel-go, cel, event-ruler, quamina, a-tree, grpc-go, gRPC'
 	@echo 'make setup    install what is missing for all of these'
 	@echo 'make clean    remove what was built'
 
@@ -51,6 +51,7 @@ bench-match: build
 bench-peers: build
 	@tools/bench-peers
 	@tools/bench-peers-match
+	@tools/bench-peers-delivery
 
 test:
 	@tools/setup build test

@@ -38,6 +38,7 @@ static enum cli_status failed(const struct cli_command *command, const struct be
 
 struct delivery_bench {
 	const struct cli_command *command;
+	const char *server;
 	uint64_t streams; /* 0: each of stream_counts */
 	uint64_t message_bytes, runs;
 	double seconds;
@@ -80,7 +81,7 @@ static enum cli_status measure_delivery(struct delivery_bench *bench)
 			struct err_info info = {0};
 			bench_output_progress(
 				&bench->output, "runs", round * counts + i, bench->runs * counts);
-			if (delivery_run(&shape, NULL, &info, &result) != OK) {
+			if (delivery_run(&shape, bench->server, &info, &result) != OK) {
 				return failed(bench->command, &bench->output, &info);
 			}
 			samples_add(&bench->figures[i].messages_per_s, result.messages_per_s);
@@ -141,6 +142,8 @@ static enum cli_status run_delivery(const struct cli_command *command, int count
 		{"runs", "N", "of each number of streams, in turn; medians are told (default 3)",
 			.count = &bench.runs},
 		{"json", NULL, "one JSON object a line", .flag = &bench.is_json},
+		{"server", "PROGRAM", "measure this one instead, which is called as Streamer's is",
+			.text = &bench.server},
 		{"serve", NULL, "be the process that is measured (started by the other one)",
 			.flag = &bench.serves},
 		{0},
