@@ -38,7 +38,8 @@ static const char help[] =
 	"  --runs N         rounds, in each of which everything is measured once (default 5)\n"
 	"  --events N       changes of a run (default 200000)\n"
 	"  --rate N         changes a second where latency is measured (default 2000)\n"
-	"  --only NAME      path, latency, stalled, e2e, delivery, engine, hostile or language\n"
+	"  --only NAME      path, latency, stalled, bulk, e2e, delivery, engine,\n"
+	"                   hostile or language\n"
 	"  --streamer PATH  the program to measure (default: streamer beside this one)\n"
 	"  --against PATH   another version of it: both are measured in turn, and compared\n"
 	"  --cases          print the expressions and documents of `language`, for "
@@ -71,12 +72,15 @@ struct path_case {
 	uint32_t subscriptions; /* 0: SUBSCRIPTIONS */
 	uint32_t rate;          /* where it is paced; 0: what was asked for, by `share` */
 	uint32_t ahead;         /* as a workload_shape's */
+	uint32_t joining;       /* the same */
+	uint32_t seconds;       /* where it is paced; 0: 2 */
 };
 
 /* Cases from here on: */
 #define CASES_LATENCY 4
 #define CASES_STALLED 6
-#define CASES_E2E 8
+#define CASES_BULK 8
+#define CASES_E2E 10
 static const struct path_case cases[] = {
 	{.name = "no deliveries", .gateways = 1, .share = 1},
 	{.name = "1 gateway", .fan_out = 1, .gateways = 1, .share = 1},
@@ -99,6 +103,21 @@ static const struct path_case cases[] = {
 		.share = 4,
 		.is_paced = true,
 		.stalled = 1},
+	{.name = "latency, 10 gateways, 10,000 a second",
+		.fan_out = 1,
+		.gateways = 10,
+		.share = 1,
+		.is_paced = true,
+		.rate = 10000,
+		.seconds = 12},
+	{.name = "latency, one comes with 1,000,000 subscriptions",
+		.fan_out = 1,
+		.gateways = 10,
+		.share = 1,
+		.is_paced = true,
+		.rate = 10000,
+		.seconds = 12,
+		.joining = 1000000},
 	{.name = "1,000,000 subscriptions",
 		.fan_out = 1,
 		.gateways = 10,
@@ -168,13 +187,15 @@ static double rate_of(const struct bench *bench, const struct path_case *path)
 
 static struct workload_shape shape_of(const struct bench *bench, const struct path_case *path)
 {
-	uint64_t events =
-		path->is_paced ? (uint64_t)(rate_of(bench, path) * 2) : bench->events / path->share;
+	uint32_t seconds = path->seconds > 0 ? path->seconds : 2;
+	uint64_t events = path->is_paced ? (uint64_t)(rate_of(bench, path) * seconds)
+					 : bench->events / path->share;
 	return (struct workload_shape){.fan_out = path->fan_out,
 		.ahead = path->ahead,
 		.subscriptions = path->subscriptions ? path->subscriptions : SUBSCRIPTIONS,
 		.gateways = path->gateways,
 		.stalled = path->stalled,
+		.joining = path->joining,
 		.warm_up = events / WARM_UP_PART + 1,
 		.events = events};
 }
@@ -202,12 +223,16 @@ static enum err run_case(struct bench *bench, const struct path_case *path, size
 	}
 	if (path->is_paced) {
 		(void)snprintf(row.parameters + size, sizeof(row.parameters) - (size_t)size,
-			",\"events_per_second\":%g,\"stalled\":%u", rate, shape.stalled);
+			",\"events_per_second\":%g,\"stalled\":%u,\"joining\":%u", rate,
+			shape.stalled, shape.joining);
 	}
 	struct path_result result;
 	enum err err = path_run(&shape, rate, bench->programs[program], info, &result);
 	if (err != OK) {
 		return err;
+	}
+	if (shape.joining > 0) {
+		add(&row, "bulk_registered", "s", result.joining_s);
 	}
 	if (path->is_paced) {
 		add_latency(&row, &result);
@@ -229,22 +254,28 @@ static void add_further_delivery(struct bench *bench, size_t program, double one
 	add(&row, "cpu_per_further_delivery", "ns", (all - one) / 9);
 }
 
-/* What a gateway that does not read costs the 99 that do. */
-static void add_stall(struct bench *bench, size_t program, double without_us, double with_us)
+/* What something that one gateway does costs the others. */
+static void add_factor(const struct path_row *row, const char *name,
+	const struct case_result *without, const struct case_result *with)
 {
-	struct path_row row = {.bench = bench, .program = program};
-	(void)snprintf(row.parameters, sizeof(row.parameters),
-		"\"subscriptions\":%d,\"gateways\":100,\"stalled\":1", SUBSCRIPTIONS);
-	add(&row, "latency_p99_stall_factor", "", with_us / without_us);
+	add(row, name, "", with->p99_us / without->p99_us);
 }
 
 static void compare(
 	struct bench *bench, size_t first, size_t program, const struct case_result *results)
 {
+	struct path_row row = {.bench = bench, .program = program};
 	if (first == 0) {
 		add_further_delivery(bench, program, results[2].cpu_ns, results[3].cpu_ns);
 	} else if (first == CASES_STALLED) {
-		add_stall(bench, program, results[first].p99_us, results[first + 1].p99_us);
+		(void)snprintf(row.parameters, sizeof(row.parameters),
+			"\"subscriptions\":%d,\"gateways\":100,\"stalled\":1", SUBSCRIPTIONS);
+		add_factor(&row, "latency_p99_stall_factor", &results[first], &results[first + 1]);
+	} else if (first == CASES_BULK) {
+		(void)snprintf(row.parameters, sizeof(row.parameters),
+			"\"subscriptions\":%d,\"gateways\":10,\"joining\":%u", SUBSCRIPTIONS,
+			cases[first + 1].joining);
+		add_factor(&row, "latency_p99_bulk_factor", &results[first], &results[first + 1]);
 	}
 }
 
@@ -393,8 +424,8 @@ static bool wants(const struct bench *bench, const char *name)
 
 static bool knows_measure(const char *name)
 {
-	static const char *const names[] = {
-		"path", "latency", "stalled", "e2e", "delivery", "engine", "hostile", "language"};
+	static const char *const names[] = {"path", "latency", "stalled", "bulk", "e2e", "delivery",
+		"engine", "hostile", "language"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0) {
 			return true;
@@ -413,7 +444,10 @@ static enum err run_round(struct bench *bench, uint64_t round, struct err_info *
 		err = run_cases(bench, round, CASES_LATENCY, CASES_STALLED, info);
 	}
 	if (err == OK && wants(bench, "stalled")) {
-		err = run_cases(bench, round, CASES_STALLED, CASES_E2E, info);
+		err = run_cases(bench, round, CASES_STALLED, CASES_BULK, info);
+	}
+	if (err == OK && wants(bench, "bulk")) {
+		err = run_cases(bench, round, CASES_BULK, CASES_E2E, info);
 	}
 	if (err == OK && wants(bench, "e2e")) {
 		err = run_cases(bench, round, CASES_E2E, CASES_COUNT, info);

@@ -3,6 +3,7 @@
 #include "child.h"
 #include "feed.h"
 #include "gateways.h"
+#include "newcomer.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -16,6 +17,7 @@ struct path {
 	struct feed *feed;
 	struct child *child;
 	struct gateways *gateways;
+	struct newcomer *newcomer;
 };
 
 struct marks {
@@ -92,14 +94,23 @@ static enum err measure(struct path *path, struct err_info *info, struct path_re
 	}
 	struct marks from = take_marks(path);
 	feed_allow(path->feed, workload_allowed(shape, shape->warm_up));
-	err = wait_for(path, GATEWAYS_DONE, info);
+	if (shape->joining > 0) {
+		err = newcomer_open(
+			child_address(path->child), shape->joining, info, &path->newcomer);
+	}
+	err = err != OK ? err : wait_for(path, GATEWAYS_DONE, info);
 	struct marks to = take_marks(path);
+	double joining_s = 0;
+	if (err == OK && path->newcomer) {
+		err = newcomer_result(path->newcomer, info, &joining_s);
+	}
 	if (err != OK) {
 		return err;
 	}
 	*ret_result = (struct path_result){.wall_s = (double)(to.wall_ns - from.wall_ns) / 1e9,
 		.streamer_s = (double)(to.streamer_ns - from.streamer_ns) / 1e9,
 		.load_s = (double)(to.load_ns - from.load_ns) / 1e9,
+		.joining_s = joining_s,
 		.latency_ns = *gateways_latency(path->gateways)};
 	return OK;
 }
@@ -116,6 +127,7 @@ enum err path_run(const struct workload_shape *shape, double rate, const char *p
 	if (err == OK) {
 		err = measure(path, info, ret_result);
 	}
+	newcomer_close(path->newcomer);
 	gateways_close(path->gateways);
 	enum err stopped = child_stop(path->child, err == OK ? info : NULL);
 	feed_close(path->feed);

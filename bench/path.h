@@ -16,6 +16,7 @@ struct path_result {
 	double wall_s;
 	double streamer_s; /* processor time of the Streamer process */
 	double load_s;     /* and of this one: Puller and gateways */
+	double joining_s;  /* what the gateway that comes takes to register */
 	struct histogram latency_ns;
 };
 

@@ -1,0 +1,232 @@
+/* Bulks are encoded as the call takes them: all at once would be a hundred megabytes. */
+#include "newcomer.h"
+#include "grpc.h"
+#include "loop.h"
+#include "measure.h"
+#include "wire.h"
+#include "workload.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#define PER_BULK 1000
+
+struct newcomer {
+	uint32_t subscriptions;
+	struct loop *loop;
+	pthread_t thread;
+	bool has_thread;
+	bool is_welcome;
+	bool is_leaving;
+	struct loop_posted leave;
+	struct grpc_client *client; /* NULL once its connection is gone */
+	struct grpc_call *call;
+	uint32_t asked, accepted;
+	uint64_t bulks;
+	struct buffer requests, message;
+	struct arena arena;
+	int64_t begun_ns;
+	double seconds;
+	struct err_info wrong;
+	_Atomic bool is_over; /* what stands above is written before */
+};
+
+/* ---- its thread ------------------------------------------------------------------------------ */
+
+static void leave(void *ctx)
+{
+	struct newcomer *newcomer = ctx;
+	if (newcomer->client && !newcomer->is_leaving) {
+		newcomer->is_leaving = true;
+		grpc_client_close(newcomer->client);
+	}
+}
+
+/* What is wrong first is told; what follows from it is not. */
+static void wrong(struct newcomer *newcomer, const char *what, const char *why)
+{
+	if (newcomer->wrong.code == OK && !newcomer->is_leaving) {
+		(void)err_set(&newcomer->wrong, ERR_CORRUPT, 0, "the gateway that comes: %s: %s",
+			what, why);
+		leave(newcomer);
+	}
+}
+
+static enum err add_request(struct newcomer *newcomer, uint32_t index)
+{
+	char id[48];
+	char key[48];
+	(void)snprintf(id, sizeof(id), "00000000-0000-4000-9000-%012" PRIx32, index);
+	(void)snprintf(key, sizeof(key), "nobody%" PRIu32, index);
+	const struct value value = value_string(bytes_of(key));
+	const struct model_filter filter = {
+		.field = bytes_of("key"), .op = bytes_of("=="), .value = &value};
+	const struct model_subscription subscription = {.id = bytes_of(id),
+		.database = bytes_of("default"),
+		.collection = bytes_of(WORKLOAD_COLLECTION),
+		.filters = &filter,
+		.filters_count = 1};
+	return wire_bulk_append(&newcomer->requests, &subscription);
+}
+
+/* The next bulk, if the call takes it. */
+static enum err send_bulk(struct newcomer *newcomer)
+{
+	uint32_t left = newcomer->subscriptions - newcomer->asked;
+	uint32_t count = left < PER_BULK ? left : PER_BULK;
+	enum err err = OK;
+	newcomer->requests.size = 0;
+	for (uint32_t i = 0; err == OK && i < count; i++) {
+		err = add_request(newcomer, newcomer->asked + i);
+	}
+	const struct model_bulk bulk = {
+		.id = newcomer->bulks + 1, .requests = buffer_bytes(&newcomer->requests)};
+	newcomer->message.size = 0;
+	err = err != OK ? err : wire_bulk_encode(&newcomer->message, &bulk);
+	err = err != OK ? err : grpc_call_send(newcomer->call, buffer_bytes(&newcomer->message));
+	if (err == OK) {
+		newcomer->bulks++;
+		newcomer->asked += count;
+	}
+	return err;
+}
+
+static void send_more(void *ctx)
+{
+	struct newcomer *newcomer = ctx;
+	enum err err = OK;
+	while (newcomer->is_welcome && err == OK && newcomer->asked < newcomer->subscriptions) {
+		err = send_bulk(newcomer);
+	}
+	if (err != OK && err != ERR_FULL) {
+		wrong(newcomer, "it cannot subscribe", err_text(err));
+	}
+}
+
+static void take_answer(struct newcomer *newcomer, const struct model_bulk_answer *answer)
+{
+	struct bytes refused = answer->refused;
+	struct model_answer first;
+	newcomer->accepted += answer->accepted;
+	if (wire_bulk_refused_next(&refused, &first) == OK) {
+		char text[200];
+		(void)snprintf(text, sizeof(text), "%.*s", BYTES_FORMAT(first.text));
+		wrong(newcomer, "a subscription is refused", text);
+	}
+	if (newcomer->accepted == newcomer->subscriptions) {
+		newcomer->seconds = (double)(measure_now_ns() - newcomer->begun_ns) / 1e9;
+		leave(newcomer);
+	}
+}
+
+static void on_message(void *ctx, struct bytes bytes)
+{
+	struct newcomer *newcomer = ctx;
+	struct wire_streamer_message message;
+	arena_reset(&newcomer->arena);
+	enum err err = wire_streamer_message_parse(bytes, &newcomer->arena, &message);
+	if (err != OK) {
+		wrong(newcomer, "a message cannot be read", err_text(err));
+	} else if (message.kind == WIRE_STREAMER_WELCOME) {
+		newcomer->is_welcome = true;
+		send_more(newcomer);
+	} else if (message.kind == WIRE_STREAMER_BULK_ANSWER) {
+		take_answer(newcomer, &message.bulk_answer);
+	}
+}
+
+static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
+{
+	(void)text;
+	wrong(ctx, "its call ended", grpc_status_name(status));
+}
+
+static void on_closed(void *ctx, enum err why)
+{
+	struct newcomer *newcomer = ctx;
+	newcomer->client = NULL;
+	wrong(newcomer, "its connection is gone", err_text(why));
+	atomic_store_explicit(&newcomer->is_over, true, memory_order_release);
+	loop_stop(newcomer->loop);
+}
+
+static void *run(void *ctx)
+{
+	struct newcomer *newcomer = ctx;
+	loop_run(newcomer->loop);
+	return NULL;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static enum err say_hello(struct newcomer *newcomer, const char *address)
+{
+	static const struct grpc_client_events client_events = {.closed = on_closed};
+	static const struct grpc_call_events call_events = {
+		.message = on_message, .writable = send_more, .ended = on_ended};
+	const struct grpc_options options = {
+		.message_bytes_max = 4 << 20, .window_bytes = 1U << 20};
+	const struct model_hello hello = {.version = 1, .gateway_id = bytes_of("newcomer")};
+	enum err err = grpc_client_open(
+		newcomer->loop, address, &options, &client_events, newcomer, &newcomer->client);
+	if (err == OK) {
+		err = grpc_client_call(newcomer->client, WIRE_STREAMER_STREAM, 0, &call_events,
+			newcomer, &newcomer->call);
+	}
+	if (err == OK) {
+		err = wire_hello_encode(&newcomer->message, &hello);
+	}
+	return err != OK ? err : grpc_call_send(newcomer->call, buffer_bytes(&newcomer->message));
+}
+
+enum err newcomer_open(const char *address, uint32_t subscriptions, struct err_info *info,
+	struct newcomer **ret_newcomer)
+{
+	struct newcomer *newcomer = mem_calloc(1, sizeof(*newcomer));
+	enum err err = newcomer ? loop_new(&newcomer->loop) : ERR_MEMORY;
+	if (err == OK) {
+		newcomer->subscriptions = subscriptions;
+		newcomer->begun_ns = measure_now_ns();
+		err = say_hello(newcomer, address);
+	}
+	if (err == OK) {
+		newcomer->has_thread = pthread_create(&newcomer->thread, NULL, run, newcomer) == 0;
+		err = newcomer->has_thread ? OK : ERR_IO;
+	}
+	if (err != OK) {
+		newcomer_close(newcomer);
+		return err_set(info, err, 0, "no gateway can come: %s", err_text(err));
+	}
+	*ret_newcomer = newcomer;
+	return OK;
+}
+
+enum err newcomer_result(
+	const struct newcomer *newcomer, struct err_info *info, double *ret_seconds)
+{
+	if (!atomic_load_explicit(&newcomer->is_over, memory_order_acquire)) {
+		return err_set(info, ERR_EMPTY, 0,
+			"the gateway that came has not registered everything in time");
+	}
+	*ret_seconds = newcomer->seconds;
+	*info = newcomer->wrong;
+	return newcomer->wrong.code;
+}
+
+void newcomer_close(struct newcomer *newcomer)
+{
+	if (!newcomer) {
+		return;
+	}
+	if (newcomer->has_thread) {
+		newcomer->leave = (struct loop_posted){.fn = leave, .ctx = newcomer};
+		(void)!loop_post_owned(newcomer->loop, &newcomer->leave);
+		check(pthread_join(newcomer->thread, NULL) == 0);
+	}
+	loop_free(newcomer->loop);
+	buffer_fini(&newcomer->requests);
+	buffer_fini(&newcomer->message);
+	arena_fini(&newcomer->arena);
+	mem_free(newcomer);
+}
