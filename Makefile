@@ -6,6 +6,8 @@ SEEDS = 100
 FIRST = 1
 SECONDS = 30
 JOBS = 1
+# of `make soak`
+MINUTES = 30
 
 help:
 	@echo 'make demo     build, then show it all on a live application (DEMO_SECONDS=10: end by itself)'
@@ -14,6 +16,7 @@ help:
 	@echo 'make test     unit, scenario and end-to-end tests, sanitizers, the README example'
 	@echo 'make test-all further lanes: thread sanitizer, valgrind, clang'
 	@echo 'make chaos    a Streamer and all around it damaged, by seed: SEEDS=100 SECONDS=30 FIRST=1 JOBS=1'
+	@echo 'make soak     half an hour at half of the load that it takes, with churn: MINUTES=30'
 	@echo 'make lint     format, clang-tidy, cppcheck'
 	@echo 'make bench    measure; writes $(BUILD)/bench.json'
 	@echo 'make bench-match  the match workloads at 1k, 100k and 1M: $(BUILD)/bench.json, docs/figures'
@@ -67,11 +70,18 @@ chaos: build
 	@STREAMER=$(BUILD)/streamer tests/chaos/chaos.py --out $(BUILD)/chaos --first $(FIRST) \
 		--seeds $(SEEDS) --seconds $(SECONDS) --jobs $(JOBS)
 
+soak:
+	@tools/setup build test
+	@test -e $(BUILD)-soak/build.ninja || \
+		meson setup $(BUILD)-soak --buildtype=release -Ddebug=true -Dtests=true
+	@ninja -C $(BUILD)-soak
+	@BUILD=$(BUILD)-soak tools/soak --minutes $(MINUTES)
+
 lint:
 	@tools/setup build lint
 	@tools/ci.sh format lint
 
 clean:
-	rm -rf $(BUILD) build-lanes
+	rm -rf $(BUILD) $(BUILD)-soak build-lanes
 
-.PHONY: help setup build install uninstall demo bench bench-match bench-peers test test-all chaos lint clean
+.PHONY: help setup build install uninstall demo bench bench-match bench-peers test test-all chaos soak lint clean

@@ -30,7 +30,8 @@ struct bench {
 static const char help[] =
 	"usage: streamer-bench [OPTION]...\n"
 	"\n"
-	"Measures a Streamer process between a Puller and gateways of its own, deliveries alone,\n"
+	"Measures a Streamer process with one worker between a Puller and gateways of its own, "
+	"deliveries alone,\n"
 	"and the matching engine alone. Prints a line of JSON for each figure: the median of all "
 	"rounds, the least\n"
 	"and the most. A run in which a change is lost, repeated or out of order fails.\n"
@@ -227,7 +228,9 @@ static enum err run_case(struct bench *bench, const struct path_case *path, size
 			shape.stalled, shape.joining);
 	}
 	struct path_result result;
-	enum err err = path_run(&shape, rate, bench->programs[program], info, &result);
+	const struct path_options options = {
+		.rate = rate, .workers = 1, .program = bench->programs[program]};
+	enum err err = path_run(&shape, &options, info, &result);
 	if (err != OK) {
 		return err;
 	}

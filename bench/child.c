@@ -226,11 +226,13 @@ enum err child_start(const char *program, const char *const *arguments, struct e
 	return OK;
 }
 
-enum err child_serve(
-	const char *program, const char *puller, struct err_info *info, struct child **ret_child)
+enum err child_serve(const char *program, const char *puller, uint32_t workers,
+	struct err_info *info, struct child **ret_child)
 {
+	char count[16];
+	(void)snprintf(count, sizeof(count), "%" PRIu32, workers);
 	const char *const arguments[] = {
-		"serve", "--puller", puller, "--listen", "127.0.0.1:0", NULL};
+		"serve", "--puller", puller, "--listen", "127.0.0.1:0", "--workers", count, NULL};
 	return child_start(program, arguments, info, ret_child);
 }
 

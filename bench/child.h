@@ -18,9 +18,9 @@ struct child;
  */
 enum err child_start(const char *program, const char *const *arguments, struct err_info *info,
 	struct child **ret_child) MUST_CHECK;
-/* The same for `streamer serve` on a free port. */
-enum err child_serve(const char *program, const char *puller, struct err_info *info,
-	struct child **ret_child) MUST_CHECK;
+/* The same for `streamer serve` on a free port. `workers` 0: as many as it takes by itself. */
+enum err child_serve(const char *program, const char *puller, uint32_t workers,
+	struct err_info *info, struct child **ret_child) MUST_CHECK;
 const char *child_address(const struct child *child);
 int child_log_fd(const struct child *child); /* readable: call child_read_log */
 /* Takes what is there, without waiting. OK; ERR_CLOSED: the process is gone. */

@@ -269,7 +269,7 @@ static enum err open_all(struct demo *demo, struct err_info *info)
 	const struct feed_generator generator = {.next = app_next, .ctx = demo->app, .rate = RATE};
 	err = feed_open(&generator, info, &demo->feed);
 	if (err == OK) {
-		err = child_serve(NULL, feed_address(demo->feed), info, &demo->child);
+		err = child_serve(NULL, feed_address(demo->feed), 0, info, &demo->child);
 	}
 	return err != OK ? err : open_watchers(demo, info);
 }

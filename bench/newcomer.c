@@ -13,12 +13,14 @@
 #define PER_BULK 1000
 
 struct newcomer {
-	uint32_t subscriptions;
+	struct newcomer_options options;
+	char address[128];
 	struct loop *loop;
 	pthread_t thread;
 	bool has_thread;
 	bool is_welcome;
-	bool is_leaving;
+	bool is_leaving; /* or has left */
+	bool is_closing; /* for good */
 	struct loop_posted leave;
 	struct grpc_client *client; /* NULL once its connection is gone */
 	struct grpc_call *call;
@@ -27,16 +29,16 @@ struct newcomer {
 	struct buffer requests, message;
 	struct arena arena;
 	int64_t begun_ns;
-	double seconds;
-	struct err_info wrong;
-	_Atomic bool is_over; /* what stands above is written before */
+	_Atomic double seconds;
+	_Atomic uint32_t times; /* that it has left */
+	struct err_info wrong;  /* written before is_wrong says so */
+	_Atomic bool is_wrong;
 };
 
 /* ---- its thread ------------------------------------------------------------------------------ */
 
-static void leave(void *ctx)
+static void leave(struct newcomer *newcomer)
 {
-	struct newcomer *newcomer = ctx;
 	if (newcomer->client && !newcomer->is_leaving) {
 		newcomer->is_leaving = true;
 		grpc_client_close(newcomer->client);
@@ -49,6 +51,7 @@ static void wrong(struct newcomer *newcomer, const char *what, const char *why)
 	if (newcomer->wrong.code == OK && !newcomer->is_leaving) {
 		(void)err_set(&newcomer->wrong, ERR_CORRUPT, 0, "the gateway that comes: %s: %s",
 			what, why);
+		atomic_store_explicit(&newcomer->is_wrong, true, memory_order_release);
 		leave(newcomer);
 	}
 }
@@ -73,7 +76,7 @@ static enum err add_request(struct newcomer *newcomer, uint32_t index)
 /* The next bulk, if the call takes it. */
 static enum err send_bulk(struct newcomer *newcomer)
 {
-	uint32_t left = newcomer->subscriptions - newcomer->asked;
+	uint32_t left = newcomer->options.subscriptions - newcomer->asked;
 	uint32_t count = left < PER_BULK ? left : PER_BULK;
 	enum err err = OK;
 	newcomer->requests.size = 0;
@@ -96,7 +99,8 @@ static void send_more(void *ctx)
 {
 	struct newcomer *newcomer = ctx;
 	enum err err = OK;
-	while (newcomer->is_welcome && err == OK && newcomer->asked < newcomer->subscriptions) {
+	while (newcomer->is_welcome && err == OK &&
+		newcomer->asked < newcomer->options.subscriptions) {
 		err = send_bulk(newcomer);
 	}
 	if (err != OK && err != ERR_FULL) {
@@ -114,8 +118,9 @@ static void take_answer(struct newcomer *newcomer, const struct model_bulk_answe
 		(void)snprintf(text, sizeof(text), "%.*s", BYTES_FORMAT(first.text));
 		wrong(newcomer, "a subscription is refused", text);
 	}
-	if (newcomer->accepted == newcomer->subscriptions) {
-		newcomer->seconds = (double)(measure_now_ns() - newcomer->begun_ns) / 1e9;
+	if (newcomer->accepted == newcomer->options.subscriptions) {
+		double seconds = (double)(measure_now_ns() - newcomer->begun_ns) / 1e9;
+		atomic_store_explicit(&newcomer->seconds, seconds, memory_order_relaxed);
 		leave(newcomer);
 	}
 }
@@ -142,13 +147,56 @@ static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
 	wrong(ctx, "its call ended", grpc_status_name(status));
 }
 
+static enum err say_hello(struct newcomer *newcomer);
+
 static void on_closed(void *ctx, enum err why)
 {
 	struct newcomer *newcomer = ctx;
 	newcomer->client = NULL;
 	wrong(newcomer, "its connection is gone", err_text(why));
-	atomic_store_explicit(&newcomer->is_over, true, memory_order_release);
-	loop_stop(newcomer->loop);
+	(void)atomic_fetch_add_explicit(&newcomer->times, 1, memory_order_release);
+	if (!newcomer->options.comes_again || newcomer->is_closing || newcomer->wrong.code != OK) {
+		loop_stop(newcomer->loop);
+		return;
+	}
+	enum err err = say_hello(newcomer);
+	if (err != OK) {
+		wrong(newcomer, "it cannot come again", err_text(err));
+		loop_stop(newcomer->loop);
+	}
+}
+
+static enum err say_hello(struct newcomer *newcomer)
+{
+	static const struct grpc_client_events client_events = {.closed = on_closed};
+	static const struct grpc_call_events call_events = {
+		.message = on_message, .writable = send_more, .ended = on_ended};
+	const struct grpc_options options = {
+		.message_bytes_max = 4 << 20, .window_bytes = 1U << 20};
+	const struct model_hello hello = {.version = 1, .gateway_id = bytes_of("newcomer")};
+	newcomer->is_welcome = false;
+	newcomer->is_leaving = false;
+	newcomer->asked = 0;
+	newcomer->accepted = 0;
+	newcomer->message.size = 0;
+	newcomer->begun_ns = measure_now_ns();
+	enum err err = grpc_client_open(newcomer->loop, newcomer->address, &options, &client_events,
+		newcomer, &newcomer->client);
+	if (err == OK) {
+		err = grpc_client_call(newcomer->client, WIRE_STREAMER_STREAM, 0, &call_events,
+			newcomer, &newcomer->call);
+	}
+	if (err == OK) {
+		err = wire_hello_encode(&newcomer->message, &hello);
+	}
+	return err != OK ? err : grpc_call_send(newcomer->call, buffer_bytes(&newcomer->message));
+}
+
+static void on_close(void *ctx)
+{
+	struct newcomer *newcomer = ctx;
+	newcomer->is_closing = true;
+	leave(newcomer);
 }
 
 static void *run(void *ctx)
@@ -160,35 +208,15 @@ static void *run(void *ctx)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static enum err say_hello(struct newcomer *newcomer, const char *address)
-{
-	static const struct grpc_client_events client_events = {.closed = on_closed};
-	static const struct grpc_call_events call_events = {
-		.message = on_message, .writable = send_more, .ended = on_ended};
-	const struct grpc_options options = {
-		.message_bytes_max = 4 << 20, .window_bytes = 1U << 20};
-	const struct model_hello hello = {.version = 1, .gateway_id = bytes_of("newcomer")};
-	enum err err = grpc_client_open(
-		newcomer->loop, address, &options, &client_events, newcomer, &newcomer->client);
-	if (err == OK) {
-		err = grpc_client_call(newcomer->client, WIRE_STREAMER_STREAM, 0, &call_events,
-			newcomer, &newcomer->call);
-	}
-	if (err == OK) {
-		err = wire_hello_encode(&newcomer->message, &hello);
-	}
-	return err != OK ? err : grpc_call_send(newcomer->call, buffer_bytes(&newcomer->message));
-}
-
-enum err newcomer_open(const char *address, uint32_t subscriptions, struct err_info *info,
-	struct newcomer **ret_newcomer)
+enum err newcomer_open(const char *address, const struct newcomer_options *options,
+	struct err_info *info, struct newcomer **ret_newcomer)
 {
 	struct newcomer *newcomer = mem_calloc(1, sizeof(*newcomer));
 	enum err err = newcomer ? loop_new(&newcomer->loop) : ERR_MEMORY;
 	if (err == OK) {
-		newcomer->subscriptions = subscriptions;
-		newcomer->begun_ns = measure_now_ns();
-		err = say_hello(newcomer, address);
+		newcomer->options = *options;
+		(void)snprintf(newcomer->address, sizeof(newcomer->address), "%s", address);
+		err = say_hello(newcomer);
 	}
 	if (err == OK) {
 		newcomer->has_thread = pthread_create(&newcomer->thread, NULL, run, newcomer) == 0;
@@ -205,13 +233,16 @@ enum err newcomer_open(const char *address, uint32_t subscriptions, struct err_i
 enum err newcomer_result(
 	const struct newcomer *newcomer, struct err_info *info, double *ret_seconds)
 {
-	if (!atomic_load_explicit(&newcomer->is_over, memory_order_acquire)) {
+	if (atomic_load_explicit(&newcomer->is_wrong, memory_order_acquire)) {
+		*info = newcomer->wrong;
+		return newcomer->wrong.code;
+	}
+	if (atomic_load_explicit(&newcomer->times, memory_order_acquire) == 0) {
 		return err_set(info, ERR_EMPTY, 0,
 			"the gateway that came has not registered everything in time");
 	}
-	*ret_seconds = newcomer->seconds;
-	*info = newcomer->wrong;
-	return newcomer->wrong.code;
+	*ret_seconds = atomic_load_explicit(&newcomer->seconds, memory_order_relaxed);
+	return OK;
 }
 
 void newcomer_close(struct newcomer *newcomer)
@@ -220,7 +251,7 @@ void newcomer_close(struct newcomer *newcomer)
 		return;
 	}
 	if (newcomer->has_thread) {
-		newcomer->leave = (struct loop_posted){.fn = leave, .ctx = newcomer};
+		newcomer->leave = (struct loop_posted){.fn = on_close, .ctx = newcomer};
 		(void)!loop_post_owned(newcomer->loop, &newcomer->leave);
 		check(pthread_join(newcomer->thread, NULL) == 0);
 	}

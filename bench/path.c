@@ -66,13 +66,15 @@ static enum err wait_for(struct path *path, enum gateways_phase phase, struct er
 		"the gateways do not %s; %" PRIu64 " changes were sent", names[phase], sent);
 }
 
-static enum err open_all(struct path *path, double rate, const char *program, struct err_info *info)
+static enum err open_all(
+	struct path *path, const struct path_options *options, struct err_info *info)
 {
 	const struct feed_generator generator = {
-		.next = workload_next, .ctx = &path->workload, .rate = rate};
+		.next = workload_next, .ctx = &path->workload, .rate = options->rate};
 	enum err err = feed_open(&generator, info, &path->feed);
 	if (err == OK) {
-		err = child_serve(program, feed_address(path->feed), info, &path->child);
+		err = child_serve(options->program, feed_address(path->feed), options->workers,
+			info, &path->child);
 	}
 	if (err == OK) {
 		err = gateways_open(&path->workload.shape, child_address(path->child), path->feed,
@@ -95,8 +97,9 @@ static enum err measure(struct path *path, struct err_info *info, struct path_re
 	struct marks from = take_marks(path);
 	feed_allow(path->feed, workload_allowed(shape, shape->warm_up));
 	if (shape->joining > 0) {
-		err = newcomer_open(
-			child_address(path->child), shape->joining, info, &path->newcomer);
+		const struct newcomer_options options = {
+			.subscriptions = shape->joining, .comes_again = shape->churn};
+		err = newcomer_open(child_address(path->child), &options, info, &path->newcomer);
 	}
 	err = err != OK ? err : wait_for(path, GATEWAYS_DONE, info);
 	struct marks to = take_marks(path);
@@ -115,7 +118,7 @@ static enum err measure(struct path *path, struct err_info *info, struct path_re
 	return OK;
 }
 
-enum err path_run(const struct workload_shape *shape, double rate, const char *program,
+enum err path_run(const struct workload_shape *shape, const struct path_options *options,
 	struct err_info *info, struct path_result *ret_result)
 {
 	struct path *path = mem_calloc(1, sizeof(*path));
@@ -123,7 +126,7 @@ enum err path_run(const struct workload_shape *shape, double rate, const char *p
 		return err_set(info, ERR_MEMORY, 0, "%s", err_text(ERR_MEMORY));
 	}
 	workload_init(&path->workload, shape);
-	enum err err = open_all(path, rate, program, info);
+	enum err err = open_all(path, options, info);
 	if (err == OK) {
 		err = measure(path, info, ret_result);
 	}

@@ -20,8 +20,12 @@ struct path_result {
 	struct histogram latency_ns;
 };
 
-/* `rate` 0: as fast as it goes. `program` as for child_start. */
-enum err path_run(const struct workload_shape *shape, double rate, const char *program,
+struct path_options {
+	double rate;         /* changes a second; 0: as fast as it goes */
+	uint32_t workers;    /* of the Streamer; 0: as many as it takes by itself */
+	const char *program; /* as for child_start */
+};
+enum err path_run(const struct workload_shape *shape, const struct path_options *options,
 	struct err_info *info, struct path_result *ret_result) MUST_CHECK;
 
 #endif

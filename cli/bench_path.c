@@ -179,7 +179,8 @@ const struct cli_command cli_bench_delivery = {
 
 struct e2e_bench {
 	const struct cli_command *command;
-	uint64_t subscriptions, gateways, fan_out, stalled, events, runs;
+	const char *server;
+	uint64_t subscriptions, gateways, fan_out, stalled, churn, events, workers, runs;
 	double rate; /* 0: not given */
 	bool is_max, is_json;
 	struct bench_output output;
@@ -214,6 +215,8 @@ static struct workload_shape e2e_shape_of(const struct e2e_bench *bench)
 		.gateways = (uint32_t)bench->gateways,
 		.fan_out = (uint32_t)bench->fan_out,
 		.stalled = (uint32_t)bench->stalled,
+		.churn = true,
+		.joining = (uint32_t)bench->churn,
 		.warm_up = events / WARM_UP_PART + 1,
 		.events = events,
 		.ahead = ahead_of(bench)};
@@ -254,11 +257,14 @@ static void print_e2e(const struct e2e_bench *bench)
 static enum cli_status measure_e2e(struct e2e_bench *bench)
 {
 	const struct workload_shape shape = e2e_shape_of(bench);
+	const struct path_options options = {.rate = bench->is_max ? 0 : bench->rate,
+		.workers = (uint32_t)bench->workers,
+		.program = bench->server};
 	for (uint64_t round = 0; round < bench->runs; round++) {
 		struct path_result result;
 		struct err_info info = {0};
 		bench_output_progress(&bench->output, "runs", round, bench->runs);
-		if (path_run(&shape, bench->is_max ? 0 : bench->rate, NULL, &info, &result) != OK) {
+		if (path_run(&shape, &options, &info, &result) != OK) {
 			return failed(bench->command, &bench->output, &info);
 		}
 		add_e2e(bench, &result);
@@ -274,11 +280,13 @@ static enum cli_status check_e2e(struct e2e_bench *bench)
 		return cli_refuse(bench->command, "--max is without a rate: --rate or --max");
 	}
 	bench->rate = bench->rate > 0 ? bench->rate : 10000;
-	if (bench->subscriptions > 100000000 || bench->gateways > 1000 ||
-		bench->fan_out > 1000000 || bench->events > 1000000000) {
+	if (bench->subscriptions > 100000000 || bench->churn > 100000000 ||
+		bench->gateways > 1000 || bench->fan_out > 1000000 || bench->events > 1000000000 ||
+		bench->workers > 256) {
 		return cli_refuse(bench->command,
-			"at most 100000000 --subscriptions, 1000 --gateways, --fan-out 1000000 and "
-			"1000000000 --events");
+			"at most 100000000 --subscriptions and --churn, 1000 --gateways, --fan-out "
+			"1000000, "
+			"1000000000 --events and 256 --workers");
 	}
 	const struct workload_shape shape = e2e_shape_of(bench);
 	const char *problem = workload_problem(&shape);
@@ -294,6 +302,7 @@ static enum cli_status run_e2e(const struct cli_command *command, int count, cha
 		.subscriptions = 100000,
 		.gateways = 10,
 		.fan_out = 1,
+		.workers = 1,
 		.runs = RUNS};
 	const struct cli_option table[] = {
 		{"subscriptions", "N", "of all gateways (default 100000)",
@@ -306,6 +315,13 @@ static enum cli_status run_e2e(const struct cli_command *command, int count, cha
 			.count = &bench.fan_out},
 		{"stalled", "K", "gateways that subscribe and then read nothing",
 			.count = &bench.stalled},
+		{"churn", "N",
+			"subscriptions of one more gateway, which registers them in bulk, leaves "
+			"and comes again, all the while",
+			.count = &bench.churn},
+		{"server", "PROGRAM", "measure this one instead, which is called as Streamer's is",
+			.text = &bench.server},
+		{"workers", "N", "of the Streamer (default 1)", .count = &bench.workers},
 		{"events", "M", "changes of a run (default: five seconds' worth)",
 			.count = &bench.events},
 		{"runs", "N", "medians are told (default 3)", .count = &bench.runs},

@@ -10,7 +10,9 @@
 /* Batches between two looks at the sockets: events must not keep answers and writes waiting. */
 #define BATCHES_PER_TURN 16
 #define TICK_US 100000
-#define SWEEP_PER_TURN 64 /* subscriptions of streams that are gone: less than 1 ms */
+/* Subscriptions of streams that are gone: less than 1 ms, and more than bulks bring in a turn, so
+ * that streams that come and go leave no more and more behind. */
+#define SWEEP_PER_TURN 256
 
 /* ---- the life of an event -------------------------------------------------------------------- */
 

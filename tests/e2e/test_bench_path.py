@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""streamer bench delivery and bench e2e: what they print, fan-outs of both kinds, gateways that stall, errors."""
+"""streamer bench delivery and bench e2e: what they print, fan-outs of both kinds, gateways that stall,
+order with one and with more workers, errors."""
 
 import json
 import os
@@ -47,6 +48,9 @@ def check_e2e():
         assert list(row) == E2E_KEYS, row
         assert abs(row["deliveries_per_s"] / row["events_per_s"] / deliveries - 1) < 0.01, row
         assert row["offered"] == row["events_per_s"], row
+    for workers in (1, 2, 4):  # each subscription's order, under load
+        figures("e2e", "--subscriptions", "2000", "--gateways", "8", "--fan-out", "8", "--events", "20000", "--max",
+                "--workers", str(workers), "--churn", "1000")
     row, = figures("e2e", "--subscriptions", "1000", "--gateways", "3", "--fan-out", "3", "--events", "500",
                    "--stalled", "1", "--rate", "1000")
     assert row["offered"] == 1000, row
@@ -62,6 +66,7 @@ def check_refusals():
             (("e2e", "--gateways", "4", "--fan-out", "6"), "divided"),
             (("e2e", "--gateways", "4", "--subscriptions", "3"), "at least as many"),
             (("e2e", "--gateways", "2", "--stalled", "2"), "fewer stalled"),
+            (("e2e", "--workers", "257"), "256 --workers"),
             (("nothing",), "match, delivery and e2e can"),
     ):
         status, out, complaint = bench(*arguments)
