@@ -1,5 +1,5 @@
 /*
- * base: what every module stands on: errors, memory, bytes, arena, map, ring, log.
+ * base: what every module stands on: errors, memory, bytes, arena, pool, map, ring, log.
  * Owns: nothing; every object belongs to its caller.
  * Threads: none of these is shared, except a ring (one producer, one consumer).
  * Errors: `enum err`; running out of memory is ERR_MEMORY and changes nothing.
@@ -128,6 +128,23 @@ void arena_reset(struct arena *arena); /* keeps the largest block for the next r
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK; /* 16-aligned; NULL on lack */
 /* A copy of `bytes`, with a NUL behind it. Data is NULL on lack only. */
 struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
+
+/* ---- pool ------------------------------------------------------------------------------------ */
+
+#define POOL_PIECE_MAX 512 /* bytes; larger ones come from the allocator */
+
+/*
+ * Small pieces in great numbers, without a header for each, whose coming and going costs the same
+ * however many there are. Zeroed is empty and valid; it must not move while it has pieces.
+ */
+struct pool {
+	struct pool_link *slabs[POOL_PIECE_MAX / 8]; /* with room, for each size */
+	struct pool_link *blocks;                    /* with slabs to give */
+};
+
+void *pool_alloc(struct pool *pool, size_t size) MUST_CHECK; /* 8-aligned; NULL on lack */
+void pool_free(struct pool *pool, void *piece, size_t size); /* the size that was asked for */
+void pool_fini(struct pool *pool);                           /* all pieces have been freed */
 
 /* ---- map ------------------------------------------------------------------------------------- */
 

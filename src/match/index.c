@@ -60,6 +60,7 @@ void match_index_fini(struct match_index *index)
 	map_fini(&index->paths);
 	map_fini(&index->predicates);
 	map_fini(&index->identities);
+	pool_fini(&index->pool);
 	arena_fini(&index->scratch);
 }
 
@@ -128,13 +129,22 @@ struct match_access *match_query_accesses(struct match_query *query)
 	return query->has_many ? query->as.many : &query->as.one;
 }
 
+static size_t places_size(size_t count, bool has_bounds)
+{
+	return count * (sizeof(struct match_access) + (has_bounds ? sizeof(struct match_bounds) : 0));
+}
+
+static struct match_bounds *bounds_behind(struct match_access *accesses, size_t count)
+{
+	return (struct match_bounds *)(void *)(accesses + count);
+}
+
 static struct places places_of(struct match_query *query)
 {
 	struct match_access *accesses = match_query_accesses(query);
-	/* Bounds, if there are any, stand behind the accesses. */
 	return (struct places){.query = query,
 		.accesses = accesses,
-		.bounds = (struct match_bounds *)(void *)(accesses + query->accesses_count),
+		.bounds = query->has_bounds ? bounds_behind(accesses, query->accesses_count) : NULL,
 		.count = query->accesses_count};
 }
 
@@ -280,16 +290,15 @@ static enum err settle(
 {
 	bool has_ranges = have_ranges(choices);
 	bool has_many = choices->count > 1 || has_ranges;
+	size_t size = places_size(choices->count, has_ranges);
 	struct match_access one = {0};
 	struct places places = {.query = query, .accesses = &one};
 	if (has_many) {
-		size_t size = sizeof(struct match_access) +
-			(has_ranges ? sizeof(struct match_bounds) : 0);
-		places.accesses = mem_calloc(choices->count, size);
+		places.accesses = pool_alloc(&index->pool, size);
 		if (!places.accesses) {
 			return ERR_MEMORY;
 		}
-		places.bounds = (struct match_bounds *)(void *)(places.accesses + choices->count);
+		places.bounds = has_ranges ? bounds_behind(places.accesses, choices->count) : NULL;
 	}
 	enum err err = OK;
 	while (err == OK && places.count < choices->count) {
@@ -301,12 +310,13 @@ static enum err settle(
 			leave(index, &places, --places.count);
 		}
 		if (has_many) {
-			mem_free(places.accesses);
+			pool_free(&index->pool, places.accesses, size);
 		}
 		return err;
 	}
 	query->accesses_count = places.count;
 	query->has_many = has_many;
+	query->has_bounds = has_ranges;
 	if (has_many) {
 		query->as.many = places.accesses;
 	} else {
@@ -321,7 +331,8 @@ static void leave_all(struct match_index *index, const struct places *places, bo
 		leave(index, places, i);
 	}
 	if (has_many) {
-		mem_free(places->accesses);
+		pool_free(&index->pool, places->accesses,
+			places_size(places->count, places->bounds != NULL));
 	}
 }
 
@@ -413,6 +424,7 @@ void match_index_unfile(struct match_index *index, struct match_query *query)
 	leave_all(index, &places, query->has_many);
 	query->accesses_count = 0;
 	query->has_many = false;
+	query->has_bounds = false;
 	collection->queries_count--;
 	index->residuals_count -= query->is_residual;
 }

@@ -106,17 +106,21 @@ static void tell_metrics(struct match *match, const struct match_query *query, i
 	metrics_add(match->metrics, METRIC_residuals_active, query->is_residual ? change : 0);
 }
 
+static size_t size_of(uint32_t code_count)
+{
+	return sizeof(struct match_query) + code_count * sizeof(match_word);
+}
+
 /* Filed, but not yet among the queries. Takes the code over. */
 static enum err make_query(struct match *match, struct match_collection *collection,
 	const struct match_code *code, struct match_query **ret_query)
 {
-	size_t size = code->count * sizeof(*code->words);
-	struct match_query *query = mem_alloc(sizeof(*query) + size);
+	struct match_query *query = pool_alloc(&match->index.pool, size_of(code->count));
 	enum err err = query ? OK : ERR_MEMORY;
 	if (err == OK) {
 		*query = (struct match_query){
 			.collection = collection, .holders = 1, .code_count = code->count};
-		memcpy(query->code, code->words, size);
+		memcpy(query->code, code->words, code->count * sizeof(*code->words));
 		query->is_by_id = match_code_is_by_id(collection, query->code);
 		err = match_index_file(&match->index, query);
 	}
@@ -127,7 +131,7 @@ static enum err make_query(struct match *match, struct match_collection *collect
 	}
 	if (err != OK) {
 		match_code_release(&match->index, code->words, code->count);
-		mem_free(query);
+		pool_free(&match->index.pool, query, size_of(code->count));
 		return err;
 	}
 	tell_interest(match, collection, true);
@@ -144,7 +148,7 @@ static void free_query(struct match *match, struct match_query *query)
 	match_index_unfile(&match->index, query);
 	match_code_release(&match->index, query->code, query->code_count);
 	match_index_drop_if_empty(&match->index, collection);
-	mem_free(query);
+	pool_free(&match->index.pool, query, size_of(query->code_count));
 }
 
 static enum err find_or_make(struct match *match, struct match_collection *collection,

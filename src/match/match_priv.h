@@ -80,7 +80,7 @@ struct match_predicate {
 	bool is_point;    /* can be found by a document's value */
 	bool is_sorted;   /* as a condition's */
 	bool has_identity;
-	_Alignas(16) char memory[]; /* the cells and their texts, or the text; the identity */
+	_Alignas(struct value) char memory[]; /* the cells and their texts, or the text; the identity */
 };
 
 /* Of a memo: the predicate's scope has been collected for this event. */
@@ -158,6 +158,7 @@ struct match_query {
 	bool is_residual; /* as match_query_is_residual has it */
 	bool is_by_id;    /* its top-level AND has `_id == c` or `_id in [c...]` */
 	bool has_many;
+	bool has_bounds; /* behind the many */
 	match_word code[];
 };
 
@@ -180,6 +181,7 @@ struct match_index {
 	struct map paths;       /* of match_path, by parent and name */
 	struct map predicates;  /* of match_predicate */
 	struct map identities;  /* of match_predicate, those of one document id */
+	struct pool pool;       /* of queries, predicates and places */
 	size_t residuals_count;
 	uint32_t turn;        /* which of a long list is looked at again next */
 	struct arena scratch; /* of one filing */

@@ -217,11 +217,12 @@ static bool wants_identity(const struct match_predicate_key *key)
 
 static size_t size_of(const struct match_predicate_key *key)
 {
+	size_t size = sizeof(struct match_predicate);
 	if (key->kind == CEL_PROGRAM) {
-		return key->text.size;
+		return size + key->text.size;
 	}
 	size_t count = cells_of(key->constant);
-	size_t size = count * sizeof(struct value);
+	size += count * sizeof(struct value);
 	for (size_t i = 0; i < count; i++) {
 		size += key->constant[i].kind == VALUE_STRING ? key->constant[i].size : 0;
 	}
@@ -244,9 +245,10 @@ static void copy_constant(struct match_predicate *predicate, const struct value 
 	predicate->size = (uint32_t)count;
 }
 
-static struct match_predicate *make(const struct match_predicate_key *key)
+static struct match_predicate *make(
+	struct match_index *index, const struct match_predicate_key *key)
 {
-	struct match_predicate *predicate = mem_alloc(sizeof(*predicate) + size_of(key));
+	struct match_predicate *predicate = pool_alloc(&index->pool, size_of(key));
 	if (!predicate) {
 		return NULL;
 	}
@@ -268,6 +270,8 @@ static struct match_predicate *make(const struct match_predicate_key *key)
 
 static void release(struct match_index *index, struct match_predicate *predicate)
 {
+	const struct match_predicate_key key = key_of(predicate);
+	size_t size = size_of(&key);
 	if (predicate->has_identity) {
 		check(map_remove(&index->identities, predicate));
 	}
@@ -276,7 +280,7 @@ static void release(struct match_index *index, struct match_predicate *predicate
 	} else {
 		match_path_put(index, predicate->of.path);
 	}
-	mem_free(predicate);
+	pool_free(&index->pool, predicate, size);
 }
 
 enum err match_predicate_get(struct match_index *index, const struct match_predicate_key *key,
@@ -288,7 +292,7 @@ enum err match_predicate_get(struct match_index *index, const struct match_predi
 		*ret_predicate = predicate;
 		return OK;
 	}
-	predicate = make(key);
+	predicate = make(index, key);
 	if (!predicate) {
 		return ERR_MEMORY;
 	}

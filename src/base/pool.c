@@ -1,0 +1,203 @@
+/*
+ * Pieces of one size stand side by side in a slab, which begins at a multiple of its size, so that
+ * a piece leads to its slab without a header of its own. Slabs are cut from blocks, and go back to
+ * their block when they are empty, for pieces of whatever size; an empty block goes back to the
+ * allocator, unless it is the only one with room.
+ *
+ * Each step is a few pointers, whatever there was before. The sanitizer is told which pieces are
+ * nobody's.
+ */
+#include "base.h"
+
+#if defined(__has_include) && __has_include(<sanitizer/asan_interface.h>)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(place, size) ((void)(place), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(place, size) ((void)(place), (void)(size))
+#endif
+
+#define STEP ((size_t)8)
+#define SLAB_BYTES ((size_t)16384)
+#define BLOCK_BYTES ((size_t)1 << 20)
+
+/* First in what is linked; a list is a pointer to its first. */
+struct pool_link {
+	struct pool_link *next;
+	struct pool_link **place; /* what points here */
+};
+
+struct pool_slab {
+	struct pool_link link; /* of those with room for its size, or of its block's empty ones */
+	struct pool_block *block;
+	void *free; /* pieces that were given back; each begins with the next one's address */
+	uint32_t size;
+	uint32_t used;  /* pieces */
+	uint32_t fresh; /* pieces from this byte on have never been in use */
+	_Alignas(64) char pieces[];
+};
+
+struct pool_block {
+	struct pool_link link; /* of those with a slab to give */
+	struct pool_link *empty;
+	uintptr_t fresh; /* slabs from here on have never been in use */
+	uint32_t used;   /* slabs */
+};
+
+static void link_add(struct pool_link **list, struct pool_link *link)
+{
+	*link = (struct pool_link){*list, list};
+	if (*list) {
+		(*list)->place = &link->next;
+	}
+	*list = link;
+}
+
+static void link_remove(struct pool_link *link)
+{
+	*link->place = link->next;
+	if (link->next) {
+		link->next->place = link->place;
+	}
+}
+
+/* ---- blocks and slabs ------------------------------------------------------------------------ */
+
+static bool block_has_slab(const struct pool_block *block)
+{
+	return block->empty || block->fresh + SLAB_BYTES <= (uintptr_t)block + BLOCK_BYTES;
+}
+
+static struct pool_block *add_block(struct pool *pool)
+{
+	struct pool_block *block = mem_alloc(BLOCK_BYTES);
+	if (block) {
+		uintptr_t end = (uintptr_t)block + sizeof(*block);
+		*block = (struct pool_block){
+			.fresh = (end + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1)};
+		link_add(&pool->blocks, &block->link);
+	}
+	return block;
+}
+
+static struct pool_slab *take_slab(struct pool *pool, uint32_t size)
+{
+	struct pool_block *block = (struct pool_block *)(void *)pool->blocks;
+	if (!block) {
+		block = add_block(pool);
+		if (!block) {
+			return NULL;
+		}
+	}
+	struct pool_slab *slab = (struct pool_slab *)(void *)block->empty;
+	if (slab) {
+		link_remove(&slab->link);
+	} else {
+		slab = (struct pool_slab *)block->fresh; /* NOLINT(performance-no-int-to-ptr) */
+		block->fresh += SLAB_BYTES;
+	}
+	block->used++;
+	if (!block_has_slab(block)) {
+		link_remove(&block->link);
+	}
+	*slab = (struct pool_slab){
+		.block = block, .size = size, .fresh = offsetof(struct pool_slab, pieces)};
+	ASAN_POISON_MEMORY_REGION(slab->pieces, SLAB_BYTES - slab->fresh);
+	return slab;
+}
+
+static void give_slab(struct pool *pool, struct pool_slab *slab)
+{
+	struct pool_block *block = slab->block;
+	if (!block_has_slab(block)) {
+		link_add(&pool->blocks, &block->link);
+	}
+	link_add(&block->empty, &slab->link);
+	block->used--;
+	bool is_only = pool->blocks == &block->link && !block->link.next;
+	if (block->used == 0 && !is_only) {
+		link_remove(&block->link);
+		ASAN_UNPOISON_MEMORY_REGION(block, BLOCK_BYTES);
+		mem_free(block);
+	}
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+static bool slab_has_room(const struct pool_slab *slab)
+{
+	return slab->free || slab->fresh + slab->size <= SLAB_BYTES;
+}
+
+static uint32_t step_up(size_t size)
+{
+	return (uint32_t)((size + STEP - 1) & ~(STEP - 1));
+}
+
+static struct pool_link **list_of(struct pool *pool, uint32_t size)
+{
+	return &pool->slabs[size / STEP - 1];
+}
+
+void *pool_alloc(struct pool *pool, size_t size)
+{
+	check(size > 0);
+	if (size > POOL_PIECE_MAX) {
+		return mem_alloc(size);
+	}
+	struct pool_link **list = list_of(pool, step_up(size));
+	struct pool_slab *slab = (struct pool_slab *)(void *)*list;
+	if (!slab) {
+		slab = take_slab(pool, step_up(size));
+		if (!slab) {
+			return NULL;
+		}
+		link_add(list, &slab->link);
+	}
+	void **piece = slab->free;
+	if (piece) {
+		ASAN_UNPOISON_MEMORY_REGION(piece, size);
+		slab->free = *piece;
+	} else {
+		piece = (void **)(void *)((char *)slab + slab->fresh);
+		slab->fresh += slab->size;
+		ASAN_UNPOISON_MEMORY_REGION(piece, size);
+	}
+	slab->used++;
+	if (!slab_has_room(slab)) {
+		link_remove(&slab->link);
+	}
+	return piece;
+}
+
+void pool_free(struct pool *pool, void *pointer, size_t size)
+{
+	if (!pointer || size > POOL_PIECE_MAX) {
+		mem_free(pointer);
+		return;
+	}
+	void **piece = pointer;
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+	struct pool_slab *slab = (struct pool_slab *)((uintptr_t)piece & ~(SLAB_BYTES - 1));
+	check(slab->size == step_up(size) && slab->used > 0);
+	if (!slab_has_room(slab)) {
+		link_add(list_of(pool, slab->size), &slab->link);
+	}
+	*piece = slab->free;
+	slab->free = piece;
+	ASAN_POISON_MEMORY_REGION(piece, slab->size);
+	if (--slab->used == 0) {
+		link_remove(&slab->link);
+		give_slab(pool, slab);
+	}
+}
+
+void pool_fini(struct pool *pool)
+{
+	struct pool_block *block = (struct pool_block *)(void *)pool->blocks;
+	if (block) {
+		check(block->used == 0 && !block->link.next);
+		ASAN_UNPOISON_MEMORY_REGION(block, BLOCK_BYTES);
+		mem_free(block);
+	}
+	*pool = (struct pool){0};
+}
