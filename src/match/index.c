@@ -355,7 +355,7 @@ static bool is_better(const struct match_predicate *key, const struct match_inde
 /* Only of those at one place: what is moved must not stand twice in the list that it leaves. */
 static void reconsider(struct match_index *index, struct match_query *query)
 {
-	if (query->accesses_count != 1 || query->is_by_id) {
+	if (query->accesses_count != 1 || query->is_by_id || query->is_lone) {
 		return;
 	}
 	struct match_choices choices = {0};
@@ -389,6 +389,28 @@ static void reconsider_neighbours(struct match_index *index, struct match_query 
 	}
 }
 
+/* ---- lone queries ---- */
+
+/*
+ * Most queries are one comparison, which leads to them: they are not in a table of queries as well.
+ * The first of a list stays the first until it leaves.
+ */
+static void lead(struct match_query *query)
+{
+	const struct match_access *access = &query->as.one;
+	if (query->code_count == 1 && query->accesses_count == 1 && !query->has_many &&
+		access->home && access->home == match_word_predicate(*query->code)) {
+		query->is_lone = true;
+		match_scope_lead(scope_of(query, access->home), access->place);
+	}
+}
+
+struct match_query *match_index_lone(const struct match_predicate *predicate)
+{
+	struct match_query *query = match_scope_first(&predicate->scope);
+	return query && query->is_lone ? query : NULL;
+}
+
 /* ---- */
 
 enum err match_index_file(struct match_index *index, struct match_query *query)
@@ -408,6 +430,7 @@ enum err match_index_file(struct match_index *index, struct match_query *query)
 	if (err == OK) {
 		collection->queries_count++;
 		index->residuals_count += query->is_residual;
+		lead(query);
 		reconsider_neighbours(index, query);
 	}
 	arena_reset(&index->scratch);

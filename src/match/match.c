@@ -23,7 +23,7 @@ struct match {
 	struct metrics *metrics;   /* may be NULL */
 	struct match_index index;
 	struct match_lookup *lookup;
-	struct map queries;   /* of match_query, by collection and code */
+	struct map queries;   /* of match_query, by collection and code; not of lone ones */
 	struct arena scratch; /* of one match_query_get */
 	uint64_t stamp;       /* of the event that was looked at last */
 	struct match_hit *hits;
@@ -151,6 +151,17 @@ static void free_query(struct match *match, struct match_query *query)
 	pool_free(&match->index.pool, query, size_of(query->code_count));
 }
 
+static struct match_query *find(const struct match *match,
+	const struct match_collection *collection, const struct match_code *code)
+{
+	struct match_query *query = NULL;
+	if (code->count == 1 && !match_word_is_join(*code->words)) {
+		query = match_index_lone(match_word_predicate(*code->words));
+	}
+	const struct query_key key = {collection, code->words, code->count};
+	return query ? query : map_find(&match->queries, &key);
+}
+
 static enum err find_or_make(struct match *match, struct match_collection *collection,
 	const struct cel_node *tree, struct match_query **ret_query)
 {
@@ -159,8 +170,7 @@ static enum err find_or_make(struct match *match, struct match_collection *colle
 	if (err != OK) {
 		return err;
 	}
-	const struct query_key key = {collection, code.words, code.count};
-	struct match_query *query = map_find(&match->queries, &key);
+	struct match_query *query = find(match, collection, &code);
 	if (query) {
 		match_code_release(&match->index, code.words, code.count);
 		query->holders++;
@@ -171,7 +181,7 @@ static enum err find_or_make(struct match *match, struct match_collection *colle
 	if (err != OK) {
 		return err;
 	}
-	err = map_insert(&match->queries, query);
+	err = query->is_lone ? OK : map_insert(&match->queries, query);
 	if (err != OK) {
 		free_query(match, query);
 		return err;
@@ -235,7 +245,7 @@ void match_query_put(struct match *match, struct match_query *query)
 {
 	check(query->holders > 0);
 	if (--query->holders == 0) {
-		check(map_remove(&match->queries, query));
+		check(query->is_lone || map_remove(&match->queries, query));
 		free_query(match, query);
 	}
 }
@@ -280,11 +290,8 @@ enum err match_new(const struct match_limits *limits, uint64_t seed, struct inte
 	return OK;
 }
 
-void match_free(struct match *match)
+static void free_queries(struct match *match)
 {
-	if (!match) {
-		return;
-	}
 	size_t cursor = 0;
 	for (;;) {
 		struct match_query *query = map_next(&match->queries, &cursor);
@@ -294,6 +301,24 @@ void match_free(struct match *match)
 		free_query(match, query);
 	}
 	map_fini(&match->queries);
+	/* What is left are lone ones, each with its predicate. */
+	for (;;) {
+		cursor = 0; /* the last one's predicate has gone, and its table has changed */
+		const struct match_predicate *predicate =
+			map_next(&match->index.predicates, &cursor);
+		if (!predicate) {
+			break;
+		}
+		free_query(match, match_index_lone(predicate));
+	}
+}
+
+void match_free(struct match *match)
+{
+	if (!match) {
+		return;
+	}
+	free_queries(match);
 	match_index_fini(&match->index);
 	match_lookup_free(match->lookup);
 	cel_regexes_free(match->compiler.regexes);

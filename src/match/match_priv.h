@@ -157,6 +157,7 @@ struct match_query {
 	bool has_failed;  /* often in a row, and its subscribers know */
 	bool is_residual; /* as match_query_is_residual has it */
 	bool is_by_id;    /* its top-level AND has `_id == c` or `_id in [c...]` */
+	bool is_lone;     /* its only condition is a point, in whose scope it is the first */
 	bool has_many;
 	bool has_bounds; /* behind the many */
 	match_word code[];
@@ -202,6 +203,8 @@ void match_index_drop_if_empty(struct match_index *index, struct match_collectio
 
 /* Files a query by its code; ERR_MEMORY leaves no trace. */
 enum err match_index_file(struct match_index *index, struct match_query *query) MUST_CHECK;
+/* The query of just this predicate, if its place tells it; NULL: it is elsewhere, or nowhere. */
+struct match_query *match_index_lone(const struct match_predicate *predicate);
 void match_index_unfile(struct match_index *index, struct match_query *query);
 
 /* An access to be: a key or the collection (NULL), and bounds where a range narrows it. */
