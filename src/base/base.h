@@ -140,6 +140,7 @@ struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
 struct pool {
 	struct pool_link *slabs[POOL_PIECE_MAX / 8]; /* with room, for each size */
 	struct pool_link *blocks;                    /* with slabs to give */
+	size_t block_bytes;                          /* of the newest block */
 };
 
 void *pool_alloc(struct pool *pool, size_t size) MUST_CHECK; /* 8-aligned; NULL on lack */
@@ -163,6 +164,7 @@ struct map_table {
 	struct map_entry *entries; /* 2^depth of them; NULL: empty */
 	uint32_t depth;
 	uint32_t deepest; /* segments that stand in one entry only */
+	size_t drained;   /* entries at the end whose segments have been emptied for good */
 };
 struct map {
 	size_t count;
@@ -192,6 +194,11 @@ enum err map_insert(struct map *map, void *item) MUST_CHECK;
 bool map_remove(struct map *map, const void *item); /* by pointer; false: it is not there */
 /* Walks all items; start with *cursor = 0; NULL at the end. The map must not change meanwhile. */
 void *map_next(const struct map *map, size_t *cursor);
+/*
+ * Takes any item out, without a look at it, so that a large map is taken apart a little at a time;
+ * NULL: it is empty. Until then nothing else is done with it.
+ */
+void *map_drain(struct map *map);
 
 /* ---- ring ------------------------------------------------------------------------------------ */
 

@@ -56,7 +56,6 @@ struct map_entry {
 struct map_old {
 	struct map_table table;
 	uint64_t seed;
-	size_t left; /* entries before this may have items */
 };
 
 static uint32_t order_of(uint64_t hash)
@@ -486,45 +485,58 @@ static void begin_move(struct map *map)
 		mem_free(old);
 		return;
 	}
-	*old = (struct map_old){
-		.table = map->table, .seed = map->seed, .left = (size_t)1 << map->table.depth};
+	*old = (struct map_old){.table = map->table, .seed = map->seed};
 	map->old = old;
 	map->table = table;
 	map->seed = next_seed(map->seed);
 	map->inserted = 0;
 }
 
-/* Moves the last item of the last segment that is left, or lets go of it. */
-static enum err move_one(struct map *map, struct map_old *old)
+/* The last item of the last segment that has any; segments behind it go. NULL: none is left. */
+static struct map_slot *last_of(struct map_table *table)
 {
-	struct map_segment *segment = old->table.entries[old->left - 1].segment;
-	if (segment->count == 0) {
-		size_t width = width_of(&old->table, segment);
-		old->left -= width;
-		table_set(&old->table, old->left, width, NULL);
+	size_t size = table->entries ? (size_t)1 << table->depth : 0;
+	while (table->drained < size) {
+		struct map_segment *segment = table->entries[size - table->drained - 1].segment;
+		if (segment->count > 0) {
+			while (!segment->slots[segment->end - 1].item) {
+				segment->end--;
+			}
+			return &segment->slots[segment->end - 1];
+		}
+		size_t width = width_of(table, segment);
+		table->drained += width;
+		table_set(table, size - table->drained, width, NULL);
 		segment_free(segment);
-		return OK;
 	}
-	while (!segment->slots[segment->end - 1].item) {
-		segment->end--;
-	}
-	struct map_slot *slot = &segment->slots[segment->end - 1];
-	bool is_odd = false;
-	enum err err = put(map, map->type->hash_item(slot->item, map->seed), slot->item, &is_odd);
-	if (err == OK) {
+	return NULL;
+}
+
+static void *take_last(struct map_table *table)
+{
+	struct map_slot *slot = last_of(table);
+	void *item = slot ? slot->item : NULL;
+	if (slot) {
 		*slot = (struct map_slot){0, NULL};
-		segment->count--;
-		map->moved++;
+		table->entries[((size_t)1 << table->depth) - table->drained - 1].segment->count--;
 	}
-	return err;
+	return item;
 }
 
 static void move_some(struct map *map)
 {
 	struct map_old *old = map->old;
-	while (old->left > 0 && map->moved < MOVES && move_one(map, old) == OK) {
+	const struct map_slot *slot = last_of(&old->table);
+	for (; slot && map->moved < MOVES; slot = last_of(&old->table)) {
+		bool is_odd = false;
+		if (put(map, map->type->hash_item(slot->item, map->seed), slot->item, &is_odd) !=
+			OK) {
+			return;
+		}
+		(void)take_last(&old->table);
+		map->moved++;
 	}
-	if (old->left == 0) {
+	if (!slot) {
 		table_fini(&old->table);
 		mem_free(old);
 		map->old = NULL;
@@ -666,5 +678,19 @@ void *map_next(const struct map *map, size_t *cursor)
 		number += size;
 	}
 	*cursor = number << 32 | at;
+	return item;
+}
+
+void *map_drain(struct map *map)
+{
+	void *item = take_last(&map->table);
+	if (!item && map->old) {
+		item = take_last(&map->old->table);
+	}
+	if (item) {
+		map->count--;
+	} else {
+		map_fini(map);
+	}
 	return item;
 }

@@ -18,7 +18,8 @@
 
 #define STEP ((size_t)8)
 #define SLAB_BYTES ((size_t)16384)
-#define BLOCK_BYTES ((size_t)1 << 20)
+#define BLOCK_MIN ((size_t)64 << 10) /* each is twice as large as the one before */
+#define BLOCK_MAX ((size_t)1 << 20)
 
 /* First in what is linked; a list is a pointer to its first. */
 struct pool_link {
@@ -40,7 +41,8 @@ struct pool_block {
 	struct pool_link link; /* of those with a slab to give */
 	struct pool_link *empty;
 	uintptr_t fresh; /* slabs from here on have never been in use */
-	uint32_t used;   /* slabs */
+	uintptr_t end;
+	uint32_t used; /* slabs */
 };
 
 static void link_add(struct pool_link **list, struct pool_link *link)
@@ -64,19 +66,29 @@ static void link_remove(struct pool_link *link)
 
 static bool block_has_slab(const struct pool_block *block)
 {
-	return block->empty || block->fresh + SLAB_BYTES <= (uintptr_t)block + BLOCK_BYTES;
+	return block->empty || block->fresh + SLAB_BYTES <= block->end;
 }
 
 static struct pool_block *add_block(struct pool *pool)
 {
-	struct pool_block *block = mem_alloc(BLOCK_BYTES);
+	size_t size = pool->block_bytes > 0 ? pool->block_bytes * 2 : BLOCK_MIN;
+	size = size < BLOCK_MAX ? size : BLOCK_MAX;
+	struct pool_block *block = mem_alloc(size);
 	if (block) {
-		uintptr_t end = (uintptr_t)block + sizeof(*block);
+		uintptr_t least = (uintptr_t)block + sizeof(*block);
 		*block = (struct pool_block){
-			.fresh = (end + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1)};
+			.fresh = (least + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1),
+			.end = (uintptr_t)block + size};
 		link_add(&pool->blocks, &block->link);
+		pool->block_bytes = size;
 	}
 	return block;
+}
+
+static void free_block(struct pool_block *block)
+{
+	ASAN_UNPOISON_MEMORY_REGION(block, block->end - (uintptr_t)block);
+	mem_free(block);
 }
 
 static struct pool_slab *take_slab(struct pool *pool, uint32_t size)
@@ -116,8 +128,7 @@ static void give_slab(struct pool *pool, struct pool_slab *slab)
 	bool is_only = pool->blocks == &block->link && !block->link.next;
 	if (block->used == 0 && !is_only) {
 		link_remove(&block->link);
-		ASAN_UNPOISON_MEMORY_REGION(block, BLOCK_BYTES);
-		mem_free(block);
+		free_block(block);
 	}
 }
 
@@ -196,8 +207,7 @@ void pool_fini(struct pool *pool)
 	struct pool_block *block = (struct pool_block *)(void *)pool->blocks;
 	if (block) {
 		check(block->used == 0 && !block->link.next);
-		ASAN_UNPOISON_MEMORY_REGION(block, BLOCK_BYTES);
-		mem_free(block);
+		free_block(block);
 	}
 	*pool = (struct pool){0};
 }

@@ -131,7 +131,8 @@ struct match_access *match_query_accesses(struct match_query *query)
 
 static size_t places_size(size_t count, bool has_bounds)
 {
-	return count * (sizeof(struct match_access) + (has_bounds ? sizeof(struct match_bounds) : 0));
+	return count *
+		(sizeof(struct match_access) + (has_bounds ? sizeof(struct match_bounds) : 0));
 }
 
 static struct match_bounds *bounds_behind(struct match_access *accesses, size_t count)

@@ -1,145 +1,12 @@
 /*
- * Three structures meet here. A *subscription* is found by (stream, id) in one map. A *group* is
- * ids that one stream has behind one query, encoded one behind the other as they go out, so that
- * delivering them is a copy; an id alone is the group's run where it stands in its subscription.
- * A query's slot leads to its groups, one or a fan of them, and a stream has a list of its own.
- *
- * An id keeps its place in its run only until another one leaves, so removal looks for it there.
- * A run is therefore short: when RUN_BYTES is reached, the stream opens another group. The full one
- * is found through its subscriptions only, and takes no more.
+ * The streams and their subscriptions. A subscription is found by its id in its stream's own map;
+ * holders.c has who stands behind which query.
  */
-#include "subs.h"
-#include "wire.h"
+#include "subs_priv.h"
 
 #include <stdio.h>
-#include <string.h>
 
-/* Some hundred UUIDs: a walk through them costs no more than a look-up in a large map. */
-#define RUN_BYTES 4096
-
-/* Groups of one query that stand before this are looked through; those behind are in a map. */
-#define FAN_SEARCHED 8U
-
-/*
- * The groups of a query that has more than one. Its address is even: a slot with the lowest bit set
- * is a fan's, any other a group's.
- */
-struct fan {
-	uint32_t count, capacity;
-	struct subs_group *groups[];
-};
-
-struct subs_group {
-	struct subs_group *next_of_stream, *previous_of_stream;
-	struct subs_stream *stream;
-	struct match_query *query;
-	union {
-		const struct subscription *only; /* the only one yet */
-		char *ids;                       /* the group's own memory */
-	} run;
-	uint32_t size, capacity; /* of the run; capacity 0: it is in `only` */
-	uint32_t count;
-	uint32_t index; /* in the fan */
-	bool is_open;   /* takes new ids */
-	bool is_mapped;
-};
-
-struct subscription {
-	struct subs_group *group;
-	uint32_t id_size;
-	char encoded[]; /* as in a run */
-};
-
-struct subs_stream {
-	void *handle;    /* NULL: it has been freed, and waits to be swept */
-	uint64_t number; /* part of the keys, never used again */
-	struct subs_group *groups;
-	size_t count;     /* of subscriptions */
-	size_t residuals; /* of open groups whose query is one */
-	struct subs_stream *next_freed;
-};
-
-struct subs {
-	struct subs_limits limits;
-	struct match *match;
-	struct metrics *metrics;
-	struct map by_id;  /* struct subscription */
-	struct map groups; /* open struct subs_group of crowded queries, by stream and query */
-	size_t count;
-	struct subs_stream *freed; /* not swept yet */
-	uint64_t next_stream_number;
-	char text[400];
-	struct match_refusal refusal;
-};
-
-/* ---- keys ------------------------------------------------------------------------------------ */
-
-struct id_key {
-	const struct subs_stream *stream;
-	struct bytes id;
-};
-
-static struct bytes id_of(const struct subscription *subscription)
-{
-	const struct bytes size_only = {NULL, subscription->id_size};
-	size_t head = wire_id_size(size_only) - subscription->id_size;
-	return (struct bytes){subscription->encoded + head, subscription->id_size};
-}
-
-static uint64_t hash_id(const struct subs_stream *stream, struct bytes id, uint64_t seed)
-{
-	return bytes_hash(id, seed ^ (stream->number * 0x9E3779B97F4A7C15U));
-}
-
-static uint64_t hash_id_key(const void *key, uint64_t seed)
-{
-	const struct id_key *wanted = key;
-	return hash_id(wanted->stream, wanted->id, seed);
-}
-
-static uint64_t hash_subscription(const void *item, uint64_t seed)
-{
-	const struct subscription *subscription = item;
-	return hash_id(subscription->group->stream, id_of(subscription), seed);
-}
-
-static bool id_is(const void *item, const void *key)
-{
-	const struct subscription *subscription = item;
-	const struct id_key *wanted = key;
-	return subscription->group->stream == wanted->stream &&
-		bytes_equal(id_of(subscription), wanted->id);
-}
-
-static const struct map_type id_type = {hash_id_key, hash_subscription, id_is};
-
-struct group_key {
-	struct subs_stream *stream;
-	struct match_query *query;
-};
-
-static uint64_t hash_group_key(const void *key, uint64_t seed)
-{
-	const struct group_key *wanted = key;
-	const uint64_t words[2] = {wanted->stream->number, (uint64_t)(uintptr_t)wanted->query};
-	return bytes_hash((struct bytes){(const char *)words, sizeof(words)}, seed);
-}
-
-static uint64_t hash_group(const void *item, uint64_t seed)
-{
-	const struct subs_group *group = item;
-	const struct group_key key = {group->stream, group->query};
-	return hash_group_key(&key, seed);
-}
-
-static bool group_is(const void *item, const void *key)
-{
-	const struct subs_group *group = item;
-	const struct group_key *wanted = key;
-	return group->stream == wanted->stream && group->query == wanted->query;
-}
-
-static const struct map_type group_type = {hash_group_key, hash_group, group_is};
+#define SWEPT_TOGETHER 16
 
 /* ---- the manager and its streams ------------------------------------------------------------- */
 
@@ -151,8 +18,8 @@ enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match 
 		return ERR_MEMORY;
 	}
 	subs->limits = *limits;
-	map_init(&subs->by_id, &id_type, seed);
-	map_init(&subs->groups, &group_type, seed);
+	subs->seed = seed;
+	map_init(&subs->holders, &subs_holder_type, seed);
 	subs->match = match;
 	subs->metrics = metrics;
 	*ret_subs = subs;
@@ -166,8 +33,8 @@ void subs_free(struct subs *subs)
 	}
 	(void)subs_sweep(subs, SIZE_MAX);
 	check(subs->count == 0);
-	map_fini(&subs->by_id);
-	map_fini(&subs->groups);
+	map_fini(&subs->holders);
+	pool_fini(&subs->pool);
 	mem_free(subs);
 }
 
@@ -180,402 +47,48 @@ enum err subs_stream_new(struct subs *subs, void *handle, struct subs_stream **r
 	}
 	stream->handle = handle;
 	stream->number = ++subs->next_stream_number;
+	map_init(&stream->by_id, &subs_id_type, subs->seed);
 	*ret_stream = stream;
 	return OK;
 }
 
 size_t subs_stream_count(const struct subs_stream *stream)
 {
-	return stream->count;
-}
-
-/* ---- groups ---------------------------------------------------------------------------------- */
-
-static bool group_has_room(const struct subs_group *group, struct bytes id)
-{
-	return group->count == 0 || group->size + wire_id_size(id) <= RUN_BYTES;
-}
-
-static struct fan *fan_of(struct match_query *query)
-{
-	uintptr_t slot = (uintptr_t)*match_query_slot(query);
-	return slot & 1 ? (struct fan *)(slot - 1) : NULL;
-}
-
-static void set_fan(struct match_query *query, struct fan *fan)
-{
-	*match_query_slot(query) = (void *)((uintptr_t)fan + 1);
-}
-
-/* The query's group of this number, or NULL. */
-static struct subs_group *group_at(struct match_query *query, uint32_t index)
-{
-	const struct fan *fan = fan_of(query);
-	if (fan) {
-		return index < fan->count ? fan->groups[index] : NULL;
-	}
-	return index == 0 ? *match_query_slot(query) : NULL;
-}
-
-/* A fan with room for one more. */
-static enum err fan_reserve(struct match_query *query, struct fan **ret_fan)
-{
-	struct fan *old = fan_of(query);
-	if (old && old->count < old->capacity) {
-		*ret_fan = old;
-		return OK;
-	}
-	uint32_t capacity = old ? old->capacity * 2 : 4;
-	struct fan *fan = mem_realloc(old, sizeof(*fan) + capacity * sizeof(void *));
-	if (!fan) {
-		return ERR_MEMORY;
-	}
-	fan->capacity = capacity;
-	if (!old) {
-		fan->groups[0] = *match_query_slot(query);
-		fan->count = 1;
-	}
-	set_fan(query, fan);
-	*ret_fan = fan;
-	return OK;
-}
-
-static enum err join_query(struct subs_group *group)
-{
-	void **slot = match_query_slot(group->query);
-	if (!*slot) {
-		*slot = group;
-		return OK;
-	}
-	struct fan *fan = NULL;
-	enum err err = fan_reserve(group->query, &fan);
-	if (err == OK) {
-		group->index = fan->count;
-		fan->groups[fan->count++] = group;
-	}
-	return err;
-}
-
-/* The last one takes its place, so that those without the map stay in front. */
-static void leave_query(struct subs_group *group)
-{
-	struct match_query *query = group->query;
-	struct fan *fan = fan_of(query);
-	if (!fan) {
-		*match_query_slot(query) = NULL;
-		return;
-	}
-	struct subs_group *last = fan->groups[--fan->count];
-	last->index = group->index;
-	fan->groups[group->index] = last;
-	if (fan->count == 1) {
-		*match_query_slot(query) = fan->groups[0];
-		mem_free(fan);
-	}
-}
-
-static void join_stream(struct subs_group *group)
-{
-	struct subs_stream *stream = group->stream;
-	group->next_of_stream = stream->groups;
-	if (group->next_of_stream) {
-		group->next_of_stream->previous_of_stream = group;
-	}
-	stream->groups = group;
-}
-
-static void leave_stream(struct subs_group *group)
-{
-	if (group->previous_of_stream) {
-		group->previous_of_stream->next_of_stream = group->next_of_stream;
-	} else {
-		group->stream->groups = group->next_of_stream;
-	}
-	if (group->next_of_stream) {
-		group->next_of_stream->previous_of_stream = group->previous_of_stream;
-	}
-}
-
-static struct subs_group *find_open(const struct subs *subs, const struct group_key *key)
-{
-	for (uint32_t i = 0; i < FAN_SEARCHED; i++) {
-		struct subs_group *group = group_at(key->query, i);
-		if (!group) {
-			return NULL;
-		}
-		if (group->stream == key->stream && group->is_open) {
-			return group;
-		}
-	}
-	return map_find(&subs->groups, key);
-}
-
-static void group_close(struct subs *subs, struct subs_group *group)
-{
-	if (group->is_mapped) {
-		check(map_remove(&subs->groups, group));
-		group->is_mapped = false;
-	}
-	group->is_open = false;
-	group->stream->residuals -= match_query_is_residual(group->query);
-}
-
-/* An open group, in the place of `full` (may be NULL) if there was one. */
-static enum err group_new(struct subs *subs, const struct group_key *key, struct subs_group *full,
-	struct subs_group **ret_group)
-{
-	struct subs_group *group = mem_calloc(1, sizeof(*group));
-	if (!group) {
-		return ERR_MEMORY;
-	}
-	group->stream = key->stream;
-	group->query = key->query;
-	group->is_open = true;
-	enum err err = join_query(group);
-	if (err != OK) {
-		mem_free(group);
-		return err;
-	}
-	if (group->index >= FAN_SEARCHED) {
-		err = map_insert(&subs->groups, group);
-		if (err != OK) {
-			leave_query(group);
-			mem_free(group);
-			return err;
-		}
-		group->is_mapped = true;
-	}
-	if (full) {
-		group_close(subs, full);
-	}
-	group->stream->residuals += match_query_is_residual(group->query);
-	join_stream(group);
-	*ret_group = group;
-	return OK;
-}
-
-/* The group that takes the id; it may be new and empty. */
-static enum err group_get(struct subs *subs, struct subs_stream *stream, struct match_query *query,
-	struct bytes id, struct subs_group **ret_group)
-{
-	const struct group_key key = {stream, query};
-	struct subs_group *group = find_open(subs, &key);
-	if (group && group_has_room(group, id)) {
-		*ret_group = group;
-		return OK;
-	}
-	return group_new(subs, &key, group, ret_group);
-}
-
-static void group_free(struct subs *subs, struct subs_group *group)
-{
-	if (group->is_open) {
-		group_close(subs, group);
-	}
-	leave_query(group);
-	leave_stream(group);
-	if (group->capacity > 0) {
-		mem_free(group->run.ids);
-	}
-	mem_free(group);
-}
-
-static struct bytes group_run(const struct subs_group *group)
-{
-	const char *ids = group->capacity > 0 ? group->run.ids : group->run.only->encoded;
-	return (struct bytes){ids, group->size};
-}
-
-/* Memory of its own for a run of so many bytes. */
-static enum err group_reserve(struct subs_group *group, size_t size)
-{
-	if (size <= group->capacity) {
-		return OK;
-	}
-	size_t capacity = group->capacity > 0 ? group->capacity : 64;
-	while (capacity < size) {
-		capacity *= 2;
-	}
-	char *old = group->capacity > 0 ? group->run.ids : NULL;
-	char *ids = old ? mem_realloc(old, capacity) : mem_alloc(capacity);
-	if (!ids) {
-		return ERR_MEMORY;
-	}
-	if (!old && group->size > 0) {
-		memcpy(ids, group->run.only->encoded, group->size);
-	}
-	group->run.ids = ids;
-	group->capacity = (uint32_t)capacity;
-	return OK;
-}
-
-static enum err group_add(struct subs_group *group, const struct subscription *subscription)
-{
-	size_t size = wire_id_size(id_of(subscription));
-	if (group->count == 0 && group->capacity == 0) {
-		group->run.only = subscription;
-	} else {
-		enum err err = group_reserve(group, group->size + size);
-		if (err != OK) {
-			return err;
-		}
-		memcpy(group->run.ids + group->size, subscription->encoded, size);
-	}
-	group->size += (uint32_t)size;
-	group->count++;
-	return OK;
-}
-
-/* A run that was full and is so no more keeps no more memory than one that has grown to its size.
- */
-static void group_shrink(struct subs_group *group)
-{
-	if (group->size > 0 && group->size <= group->capacity / 4) {
-		char *ids = mem_realloc(group->run.ids, group->capacity / 2);
-		if (ids) {
-			group->run.ids = ids;
-			group->capacity /= 2;
-		}
-	}
-}
-
-static void group_remove(struct subs_group *group, struct bytes id)
-{
-	group->count--;
-	if (group->capacity == 0) {
-		group->size = 0;
-		return;
-	}
-	struct bytes rest = group_run(group);
-	struct bytes found;
-	const char *start = rest.data;
-	while (wire_id_next(&rest, &found)) {
-		if (bytes_equal(found, id)) {
-			memmove(group->run.ids + (start - group->run.ids), rest.data, rest.size);
-			group->size -= (uint32_t)(rest.data - start);
-			group_shrink(group);
-			return;
-		}
-		start = rest.data;
-	}
-	check(false);
-}
-
-static void fetch(const struct subs_group *group)
-{
-	if (group) {
-		__builtin_prefetch(group);
-		__builtin_prefetch((const char *)group + 64);
-	}
-}
-
-const struct subs_group *subs_next_run(
-	struct match_query *query, const struct subs_group *previous, struct subs_run *ret_run)
-{
-	const uint32_t ahead = 4;
-	uint32_t index = previous ? previous->index + 1 : 0;
-	const struct subs_group *group = group_at(query, index);
-	for (; group && !group->stream->handle; group = group_at(query, index)) {
-		index++;
-	}
-	if (group) {
-		fetch(group_at(query, index + ahead));
-		ret_run->handle = group->stream->handle;
-		ret_run->ids = group_run(group);
-		ret_run->count = group->count;
-	}
-	return group;
+	return stream->by_id.count;
 }
 
 /* ---- subscriptions --------------------------------------------------------------------------- */
 
-static struct subscription *subscription_new(struct subs_group *group, struct bytes id)
+static void count(struct subs *subs, int64_t change)
 {
-	struct subscription *subscription = mem_alloc(sizeof(*subscription) + wire_id_size(id));
-	if (subscription) {
-		subscription->group = group;
-		subscription->id_size = (uint32_t)id.size;
-		(void)wire_id_write(id, subscription->encoded);
-	}
-	return subscription;
+	subs->count += (size_t)change;
+	metrics_add(subs->metrics, METRIC_subscriptions_active, change);
 }
 
-static void count(struct subs *subs, struct subs_stream *stream, size_t more, size_t fewer)
+static enum err insert(struct subs *subs, struct subs_stream *stream, const struct subs_id *id,
+	struct match_query *query)
 {
-	stream->count += more - fewer;
-	subs->count += more - fewer;
-	metrics_add(subs->metrics, METRIC_subscriptions_active, (int64_t)more - (int64_t)fewer);
-}
-
-static enum err insert(
-	struct subs *subs, struct subs_stream *stream, struct bytes id, struct match_query *query)
-{
-	struct subs_group *group = NULL;
-	enum err err = group_get(subs, stream, query, id, &group);
+	struct subs_subscription *subscription = NULL;
+	enum err err = subs_join(subs, stream, query, id, &subscription);
 	if (err != OK) {
 		return err;
 	}
-	struct subscription *subscription = subscription_new(group, id);
-	err = subscription ? group_add(group, subscription) : ERR_MEMORY;
+	err = map_insert(&stream->by_id, subscription);
 	if (err != OK) {
-		goto failed;
+		subs_leave(subs, subscription);
+		return err;
 	}
-	err = map_insert(&subs->by_id, subscription);
-	if (err != OK) {
-		group_remove(group, id);
-		goto failed;
-	}
-	count(subs, stream, 1, 0);
+	count(subs, 1);
 	return OK;
-failed:
-	mem_free(subscription);
-	if (group->count == 0) {
-		group_free(subs, group);
-	}
-	return err;
 }
 
-static void remove_subscription(struct subs *subs, struct subscription *subscription)
+/* Of one that its stream's map has no more. */
+static void remove_subscription(struct subs *subs, struct subs_subscription *subscription)
 {
-	struct subs_group *group = subscription->group;
-	struct subs_stream *stream = group->stream;
-	struct match_query *query = group->query;
-	check(map_remove(&subs->by_id, subscription));
-	group_remove(group, id_of(subscription));
-	mem_free(subscription);
-	if (group->count == 0) {
-		group_free(subs, group);
-	}
+	struct match_query *query = subs_query_of(subscription);
+	subs_leave(subs, subscription);
 	match_query_put(subs->match, query);
-	count(subs, stream, 0, 1);
-}
-
-/* At most `most` of a group whose stream has been freed; how many they were. */
-static size_t remove_some(struct subs *subs, struct subs_group *group, size_t most)
-{
-	struct subs_stream *stream = group->stream;
-	struct match_query *query = group->query;
-	size_t ids = group->count < most ? group->count : most;
-	struct bytes rest = group_run(group);
-	struct id_key key = {stream, {NULL, 0}};
-	for (size_t i = 0; i < ids; i++) {
-		check(wire_id_next(&rest, &key.id));
-		struct subscription *subscription = map_find(&subs->by_id, &key);
-		check(map_remove(&subs->by_id, subscription));
-		mem_free(subscription); /* an only one is the run itself, which ends with it */
-	}
-	group->count -= (uint32_t)ids;
-	if (group->count == 0) {
-		group_free(subs, group);
-	} else {
-		memmove(group->run.ids, rest.data, rest.size);
-		group->size = (uint32_t)rest.size;
-	}
-	for (size_t i = 0; i < ids; i++) {
-		match_query_put(subs->match, query);
-	}
-	count(subs, stream, 0, ids);
-	return ids;
+	count(subs, -1);
 }
 
 static void refuse(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
@@ -586,10 +99,10 @@ static void refuse(struct subs *subs, struct model_answer *answer, enum model_re
 	metrics_add(subs->metrics, METRIC_subscribes_refused, 1);
 }
 
-static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct model_answer *answer)
+static bool refuse_id(struct subs *subs, const struct subs_stream *stream, const struct subs_id *id,
+	struct model_answer *answer)
 {
-	size_t size = answer->id.size;
-	const struct id_key key = {stream, answer->id};
+	size_t size = id->text.size;
 	if (size > subs->limits.id_bytes_max) {
 		(void)snprintf(subs->text, sizeof(subs->text),
 			"subscription ID of %zu bytes is too long; at most %u "
@@ -598,7 +111,7 @@ static bool refuse_id(struct subs *subs, struct subs_stream *stream, struct mode
 		refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
 		return true;
 	}
-	if (map_find(&subs->by_id, &key)) {
+	if (map_find(&stream->by_id, id)) {
 		refuse(subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
 		return true;
 	}
@@ -610,7 +123,7 @@ static bool refuse_by_limit(
 {
 	const char *limit = NULL;
 	size_t most = 0;
-	if (stream->count >= subs->limits.per_stream_max) {
+	if (stream->by_id.count >= subs->limits.per_stream_max) {
 		limit = "stream_subscriptions_max";
 		most = subs->limits.per_stream_max;
 	} else if (subs->count >= subs->limits.total_max) {
@@ -629,10 +142,9 @@ static bool refuse_by_limit(
 static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 	struct match_query *query, struct model_answer *answer)
 {
-	const struct group_key key = {stream, query};
 	if (!match_query_is_residual(query) ||
 		stream->residuals < subs->limits.residuals_per_stream_max ||
-		find_open(subs, &key)) {
+		subs_find_open(subs, stream, query)) {
 		return false;
 	}
 	(void)snprintf(subs->text, sizeof(subs->text),
@@ -669,7 +181,9 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 {
 	check(subscription->id.size > 0);
 	*ret_answer = (struct model_answer){.id = subscription->id};
-	if (refuse_id(subs, stream, ret_answer) || refuse_by_limit(subs, stream, ret_answer)) {
+	struct subs_id id;
+	subs_id_read(subscription->id, &id);
+	if (refuse_id(subs, stream, &id, ret_answer) || refuse_by_limit(subs, stream, ret_answer)) {
 		return;
 	}
 	if (refusal->code != OK) {
@@ -695,7 +209,7 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 		return;
 	}
 	if (err == OK) {
-		err = insert(subs, stream, subscription->id, query);
+		err = insert(subs, stream, &id, query);
 		if (err != OK) {
 			match_query_put(subs->match, query);
 		}
@@ -709,11 +223,13 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id)
 {
-	const struct id_key key = {stream, id};
-	struct subscription *subscription = map_find(&subs->by_id, &key);
+	struct subs_id key;
+	subs_id_read(id, &key);
+	struct subs_subscription *subscription = map_find(&stream->by_id, &key);
 	if (!subscription) {
 		return ERR_NOT_FOUND;
 	}
+	check(map_remove(&stream->by_id, subscription));
 	remove_subscription(subs, subscription);
 	metrics_add(subs->metrics, METRIC_unsubscribes, 1);
 	return OK;
@@ -730,16 +246,39 @@ void subs_stream_free(struct subs *subs, struct subs_stream *stream)
 	subs->freed = stream;
 }
 
+/* Some are taken out together, so that they are fetched together. */
+static size_t sweep_some(struct subs *subs, struct subs_stream *stream, size_t most)
+{
+	struct subs_subscription *taken[SWEPT_TOGETHER];
+	size_t taken_count = 0;
+	while (taken_count < SWEPT_TOGETHER && taken_count < most) {
+		struct subs_subscription *subscription = map_drain(&stream->by_id);
+		if (!subscription) {
+			break;
+		}
+		__builtin_prefetch(subscription);
+		taken[taken_count++] = subscription;
+	}
+	for (size_t i = 0; i < taken_count; i++) {
+		__builtin_prefetch(subs_query_of(taken[i]));
+	}
+	for (size_t i = 0; i < taken_count; i++) {
+		remove_subscription(subs, taken[i]);
+	}
+	return taken_count;
+}
+
 bool subs_sweep(struct subs *subs, size_t most)
 {
 	while (subs->freed) {
 		struct subs_stream *stream = subs->freed;
-		while (stream->groups) {
+		while (stream->by_id.count > 0) {
 			if (most == 0) {
 				return true;
 			}
-			most -= remove_some(subs, stream->groups, most);
+			most -= sweep_some(subs, stream, most);
 		}
+		map_fini(&stream->by_id);
 		subs->freed = stream->next_freed;
 		mem_free(stream);
 	}

@@ -481,6 +481,39 @@ static void test_bytes_of_an_item(void **state)
 	free(entries);
 }
 
+/* Each item comes out once, also from a map that is on its way to another seed. */
+static void test_drained(void **state)
+{
+	(void)state;
+	enum { COUNT = 30000 };
+	struct entry *entries = make_entries(COUNT);
+	for (size_t i = 0; i <= COUNT_OF(chosen_types); i++) {
+		const struct map_type *type = i > 0 ? &chosen_types[i - 1] : &good;
+		const size_t count = i > 0 ? 1500 : COUNT;
+		struct failing failing;
+		struct map map;
+		failing_start(&failing, SIZE_MAX);
+		map_init(&map, type, CHOSEN_SEED);
+		for (size_t k = 0; k < count; k++) {
+			insert(&map, &entries[k]);
+		}
+		for (size_t left = count; left > 0; left--) {
+			assert_int_equal(map.count, left);
+			struct entry *entry = map_drain(&map);
+			assert_non_null(entry);
+			assert_true(entry->present);
+			entry->present = false;
+		}
+		assert_null(map_drain(&map));
+		assert_int_equal(failing.live, 0); /* and may be used again */
+		insert(&map, &entries[0]);
+		remove_entry(&map, &entries[0]);
+		map_fini(&map);
+		assert_false(failing_stop(&failing));
+	}
+	free(entries);
+}
+
 /* Every lack of memory leaves all as it was, and the same call succeeds when there is some again.
  */
 static void lack_memory(const struct map_type *type, struct entry *entries, size_t count)
@@ -538,6 +571,7 @@ int main(void)
 		cmocka_unit_test(test_who_knows_the_seed),
 		cmocka_unit_test(test_hopeless_hashes),
 		cmocka_unit_test(test_bytes_of_an_item),
+		cmocka_unit_test(test_drained),
 		cmocka_unit_test(test_lack_of_memory),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,8 +52,10 @@ static void test_pieces_keep_apart(void **state)
 		if (piece->memory && (!grows || test_random_below(&random, 4) == 0)) {
 			give(&pool, piece);
 		} else if (!piece->memory && (grows || test_random_below(&random, 4) == 0)) {
-			size_t size = 1 + test_random_below(&random,
-				test_random_below(&random, 8) == 0 ? 2 * POOL_PIECE_MAX : 128);
+			size_t size = 1 +
+				test_random_below(&random,
+					test_random_below(&random, 8) == 0 ? 2 * POOL_PIECE_MAX
+									   : 128);
 			take(&pool, piece, size, (unsigned char)test_random_next(&random));
 		}
 	}
@@ -76,7 +78,7 @@ static void test_memory_is_given_back(void **state)
 		for (size_t i = 0; i < PIECES; i++) {
 			take(&pool, &pieces[i], 200, (unsigned char)i);
 		}
-		assert_in_range(failing.live, 4, 5); /* of a mebibyte each */
+		assert_in_range(failing.live, 4, 9); /* four mebibytes, in blocks of up to one */
 		for (size_t i = 0; i < PIECES; i++) {
 			give(&pool, &pieces[i * 7919 % PIECES]);
 		}
