@@ -166,13 +166,14 @@ void *pool_alloc(struct pool *pool, size_t size)
 	}
 	void **piece = slab->free;
 	if (piece) {
-		ASAN_UNPOISON_MEMORY_REGION(piece, size);
+		ASAN_UNPOISON_MEMORY_REGION(piece, STEP);
 		slab->free = *piece;
+		ASAN_POISON_MEMORY_REGION(piece, STEP);
 	} else {
 		piece = (void **)(void *)((char *)slab + slab->fresh);
 		slab->fresh += slab->size;
-		ASAN_UNPOISON_MEMORY_REGION(piece, size);
 	}
+	ASAN_UNPOISON_MEMORY_REGION(piece, size);
 	slab->used++;
 	if (!slab_has_room(slab)) {
 		link_remove(&slab->link);
@@ -193,6 +194,7 @@ void pool_free(struct pool *pool, void *pointer, size_t size)
 	if (!slab_has_room(slab)) {
 		link_add(list_of(pool, slab->size), &slab->link);
 	}
+	ASAN_UNPOISON_MEMORY_REGION(piece, STEP);
 	*piece = slab->free;
 	slab->free = piece;
 	ASAN_POISON_MEMORY_REGION(piece, slab->size);
