@@ -150,10 +150,10 @@ void pool_fini(struct pool *pool);                           /* all pieces have 
 /* ---- map ------------------------------------------------------------------------------------- */
 
 /*
- * Table of items that the caller owns, in which no single call moves more than some thousand slots,
- * however many items there are, and none waits for memory by the megabyte. A type's hashes are
- * those of one key under one seed, whether computed from the item or the key; the seed is secret.
- * If many keys have one hash for a seed the map goes on to another by itself.
+ * Table of items, 8-aligned, that the caller owns, in which no single call moves more than some
+ * thousand slots, however many items there are, and none waits for memory by the megabyte. A type's
+ * hashes are those of one key under one seed, whether computed from the item or the key; the seed
+ * is secret. If many keys have one hash for a seed the map goes on to another by itself.
  */
 struct map_type {
 	uint64_t (*hash_key)(const void *key, uint64_t seed);

@@ -399,11 +399,11 @@ static void test_who_knows_the_seed(void **state)
 	}
 	assert_true(map.seed != CHOSEN_SEED);
 	assert_null(map.old);
+	comparisons = 0;
 	for (size_t i = 0; i < COUNT; i++) {
-		comparisons = 0;
 		assert_ptr_equal(map_find(&map, &entries[i]), &entries[i]);
-		assert_true(comparisons == 1);
 	}
+	assert_true(comparisons < COUNT + COUNT / 50); /* a slot has a part of the hash only */
 	map_fini(&map);
 	free(entries);
 }
@@ -468,11 +468,11 @@ static void test_bytes_of_an_item(void **state)
 	map_init(&map, &good, 1);
 	for (size_t i = 0; i < COUNT; i++) {
 		insert(&map, &entries[i]);
-		assert_true(live <= 1500 + (i + 1) * (i < 2000 ? 50 : 26));
+		assert_true(live <= 1500 + (i + 1) * (i < 2000 ? 25 : 13));
 	}
 	for (size_t i = 0; i < COUNT; i++) {
 		remove_entry(&map, &entries[i]);
-		assert_true(live <= 2000 + (COUNT - i) * 110);
+		assert_true(live <= 2000 + (COUNT - i) * 55);
 	}
 	assert_true(live <= 2000);
 	map_fini(&map);
