@@ -182,7 +182,7 @@ static void leave(struct match_index *index, const struct places *places, uint32
 		match_scope_remove(scope_of(query, key), access->place);
 	}
 	if (key) {
-		key->by_id -= query->is_by_id;
+		match_predicate_count_by_id(key, query->is_by_id ? UINT32_MAX : 0);
 	}
 	leave_key(index, key);
 }
@@ -247,7 +247,7 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 	if (err != OK) {
 		leave_key(index, key);
 	} else if (key) {
-		key->by_id += places->query->is_by_id;
+		match_predicate_count_by_id(key, places->query->is_by_id ? 1 : 0);
 	}
 	return err;
 }

@@ -118,8 +118,9 @@ static enum err make_query(struct match *match, struct match_collection *collect
 	struct match_query *query = pool_alloc(&match->index.pool, size_of(code->count));
 	enum err err = query ? OK : ERR_MEMORY;
 	if (err == OK) {
-		*query = (struct match_query){
-			.collection = collection, .holders = 1, .code_count = code->count};
+		*query = (struct match_query){.collection = collection,
+			.holders = 1,
+			.code_count = code->count & 0xFFFFFFU};
 		memcpy(query->code, code->words, code->count * sizeof(*code->words));
 		query->is_by_id = match_code_is_by_id(collection, query->code);
 		err = match_index_file(&match->index, query);
@@ -342,7 +343,7 @@ bool match_identify(const struct match *match, const struct event *event,
 		return false;
 	}
 	const struct match_predicate *predicate = match_predicate_identify(&match->index, event);
-	if (!predicate || predicate->by_id == 0) {
+	if (!predicate) {
 		return false;
 	}
 	*ret_collection = predicate->of.path->collection->name;
