@@ -139,13 +139,16 @@ struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
  */
 struct pool {
 	struct pool_link *slabs[POOL_PIECE_MAX / 8]; /* with room, for each size */
-	struct pool_link *blocks;                    /* with slabs to give */
+	struct pool_link *blocks;                    /* with slabs to give, and pieces in use */
+	struct pool_link *empty;                     /* blocks without pieces */
 	size_t block_bytes;                          /* of the newest block */
 };
 
 void *pool_alloc(struct pool *pool, size_t size) MUST_CHECK; /* 8-aligned; NULL on lack */
 void pool_free(struct pool *pool, void *piece, size_t size); /* the size that was asked for */
-void pool_fini(struct pool *pool);                           /* all pieces have been freed */
+/* Gives a block back that has no pieces, unless it is the last such; whether there are more. */
+bool pool_trim(struct pool *pool);
+void pool_fini(struct pool *pool); /* all pieces have been freed */
 
 /* ---- map ------------------------------------------------------------------------------------- */
 

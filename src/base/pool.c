@@ -1,8 +1,8 @@
 /*
  * Pieces of one size stand side by side in a slab, which begins at a multiple of its size, so that
  * a piece leads to its slab without a header of its own. Slabs are cut from blocks, and go back to
- * their block when they are empty, for pieces of whatever size; an empty block goes back to the
- * allocator, unless it is the only one with room.
+ * their block when they are empty, for pieces of whatever size. An empty block waits for pool_trim:
+ * pages take long to give back, and the last pieces of many blocks may go together.
  *
  * Each step is a few pointers, whatever there was before. The sanitizer is told which pieces are
  * nobody's.
@@ -38,7 +38,7 @@ struct pool_slab {
 };
 
 struct pool_block {
-	struct pool_link link; /* of those with a slab to give */
+	struct pool_link link; /* of those with a slab to give, or of the empty ones */
 	struct pool_link *empty;
 	uintptr_t fresh; /* slabs from here on have never been in use */
 	uintptr_t end;
@@ -69,20 +69,31 @@ static bool block_has_slab(const struct pool_block *block)
 	return block->empty || block->fresh + SLAB_BYTES <= block->end;
 }
 
-static struct pool_block *add_block(struct pool *pool)
+static enum err add_block(struct pool *pool)
 {
 	size_t size = pool->block_bytes > 0 ? pool->block_bytes * 2 : BLOCK_MIN;
 	size = size < BLOCK_MAX ? size : BLOCK_MAX;
 	struct pool_block *block = mem_alloc(size);
-	if (block) {
-		uintptr_t least = (uintptr_t)block + sizeof(*block);
-		*block = (struct pool_block){
-			.fresh = (least + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1),
-			.end = (uintptr_t)block + size};
-		link_add(&pool->blocks, &block->link);
-		pool->block_bytes = size;
+	if (!block) {
+		return ERR_MEMORY;
 	}
-	return block;
+	uintptr_t least = (uintptr_t)block + sizeof(*block);
+	*block = (struct pool_block){
+		.fresh = (least + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1),
+		.end = (uintptr_t)block + size};
+	link_add(&pool->blocks, &block->link);
+	pool->block_bytes = size;
+	return OK;
+}
+
+static bool reuse_block(struct pool *pool)
+{
+	struct pool_link *link = pool->empty;
+	if (link) {
+		link_remove(link);
+		link_add(&pool->blocks, link);
+	}
+	return link != NULL;
 }
 
 static void free_block(struct pool_block *block)
@@ -93,13 +104,10 @@ static void free_block(struct pool_block *block)
 
 static struct pool_slab *take_slab(struct pool *pool, uint32_t size)
 {
-	struct pool_block *block = (struct pool_block *)(void *)pool->blocks;
-	if (!block) {
-		block = add_block(pool);
-		if (!block) {
-			return NULL;
-		}
+	if (!pool->blocks && !reuse_block(pool) && add_block(pool) != OK) {
+		return NULL;
 	}
+	struct pool_block *block = (struct pool_block *)(void *)pool->blocks;
 	struct pool_slab *slab = (struct pool_slab *)(void *)block->empty;
 	if (slab) {
 		link_remove(&slab->link);
@@ -124,12 +132,21 @@ static void give_slab(struct pool *pool, struct pool_slab *slab)
 		link_add(&pool->blocks, &block->link);
 	}
 	link_add(&block->empty, &slab->link);
-	block->used--;
-	bool is_only = pool->blocks == &block->link && !block->link.next;
-	if (block->used == 0 && !is_only) {
+	if (--block->used == 0) {
 		link_remove(&block->link);
-		free_block(block);
+		link_add(&pool->empty, &block->link);
 	}
+}
+
+bool pool_trim(struct pool *pool)
+{
+	struct pool_link *link = pool->empty;
+	if (!link || !link->next) {
+		return false;
+	}
+	link_remove(link);
+	free_block((struct pool_block *)(void *)link);
+	return pool->empty->next;
 }
 
 /* ---- pieces ---------------------------------------------------------------------------------- */
@@ -206,10 +223,11 @@ void pool_free(struct pool *pool, void *pointer, size_t size)
 
 void pool_fini(struct pool *pool)
 {
-	struct pool_block *block = (struct pool_block *)(void *)pool->blocks;
-	if (block) {
-		check(block->used == 0 && !block->link.next);
-		free_block(block);
+	check(!pool->blocks);
+	while (pool->empty) {
+		struct pool_link *link = pool->empty;
+		link_remove(link);
+		free_block((struct pool_block *)(void *)link);
 	}
 	*pool = (struct pool){0};
 }

@@ -251,6 +251,11 @@ void match_query_put(struct match *match, struct match_query *query)
 	}
 }
 
+bool match_trim(struct match *match)
+{
+	return pool_trim(&match->index.pool);
+}
+
 bool match_query_is_residual(const struct match_query *query)
 {
 	return query->is_residual;

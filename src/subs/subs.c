@@ -221,6 +221,12 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	metrics_add(subs->metrics, METRIC_subscribes, 1);
 }
 
+static bool trim(struct subs *subs)
+{
+	bool has_more = pool_trim(&subs->pool);
+	return match_trim(subs->match) || has_more;
+}
+
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id)
 {
 	struct subs_id key;
@@ -231,6 +237,7 @@ enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes
 	}
 	check(map_remove(&stream->by_id, subscription));
 	remove_subscription(subs, subscription);
+	(void)trim(subs);
 	metrics_add(subs->metrics, METRIC_unsubscribes, 1);
 	return OK;
 }
@@ -274,6 +281,7 @@ bool subs_sweep(struct subs *subs, size_t most)
 		struct subs_stream *stream = subs->freed;
 		while (stream->by_id.count > 0) {
 			if (most == 0) {
+				(void)trim(subs);
 				return true;
 			}
 			most -= sweep_some(subs, stream, most);
@@ -282,5 +290,5 @@ bool subs_sweep(struct subs *subs, size_t most)
 		subs->freed = stream->next_freed;
 		mem_free(stream);
 	}
-	return false;
+	return trim(subs);
 }

@@ -35,7 +35,10 @@ enum err subs_stream_new(
  * has taken them: that of a large stream would keep the caller too long. NULL is fine.
  */
 void subs_stream_free(struct subs *subs, struct subs_stream *stream);
-/* Frees at most `most` subscriptions of streams that have been freed; whether any are left. */
+/*
+ * Frees at most `most` subscriptions of streams that have been freed, and gives some of the memory
+ * back that subscriptions have left; whether there is more to do.
+ */
 bool subs_sweep(struct subs *subs, size_t most);
 size_t subs_stream_count(const struct subs_stream *stream);
 
