@@ -198,13 +198,12 @@ void *pool_alloc(struct pool *pool, size_t size)
 	return piece;
 }
 
-void pool_free(struct pool *pool, void *pointer, size_t size)
+void pool_free(struct pool *pool, void *piece, size_t size)
 {
-	if (!pointer || size > POOL_PIECE_MAX) {
-		mem_free(pointer);
+	if (!piece || size > POOL_PIECE_MAX) {
+		mem_free(piece);
 		return;
 	}
-	void **piece = pointer;
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
 	struct pool_slab *slab = (struct pool_slab *)((uintptr_t)piece & ~(SLAB_BYTES - 1));
 	check(slab->size == step_up(size) && slab->used > 0);
@@ -212,7 +211,7 @@ void pool_free(struct pool *pool, void *pointer, size_t size)
 		link_add(list_of(pool, slab->size), &slab->link);
 	}
 	ASAN_UNPOISON_MEMORY_REGION(piece, STEP);
-	*piece = slab->free;
+	*(void **)piece = slab->free;
 	slab->free = piece;
 	ASAN_POISON_MEMORY_REGION(piece, slab->size);
 	if (--slab->used == 0) {

@@ -344,6 +344,7 @@ static enum err group_append(struct subs_group *group, const struct subs_subscri
 	struct bytes id = encoded(subscription, own);
 	enum err err = group_reserve(group, group->size + id.size);
 	if (err == OK) {
+		check(group->ids);
 		memcpy(group->ids + group->size, id.data, id.size);
 		group->size += (uint32_t)id.size;
 		group->count++;
