@@ -172,6 +172,7 @@ static void leave(struct match_index *index, const struct places *places, uint32
 	struct match_query *query = places->query;
 	struct match_predicate *key = access->home;
 	if (access->is_ranged) {
+		check(places->bounds);
 		struct match_facet *facet = access->home;
 		const struct match_bounds *bounds = &places->bounds[access->place];
 		key = facet->key;
