@@ -9,10 +9,13 @@
  */
 #include "base.h"
 
-#ifdef __has_include
-#if __has_include(<sanitizer/asan_interface.h>)
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
 #include <sanitizer/asan_interface.h>
 #endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
 #endif
 #ifndef ASAN_POISON_MEMORY_REGION
 #define ASAN_POISON_MEMORY_REGION(place, size) ((void)(place), (void)(size))
