@@ -11,15 +11,18 @@
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
-#include <sanitizer/asan_interface.h>
+#define IS_SANITIZED
 #endif
 #endif
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
-#ifndef ASAN_POISON_MEMORY_REGION
-#define ASAN_POISON_MEMORY_REGION(place, size) ((void)(place), (void)(size))
-#define ASAN_UNPOISON_MEMORY_REGION(place, size) ((void)(place), (void)(size))
+#if defined(__SANITIZE_ADDRESS__) || defined(IS_SANITIZED)
+/* Of the sanitizer's library, whose header not every compiler finds. */
+void __asan_poison_memory_region(const volatile void *place, size_t size);
+void __asan_unpoison_memory_region(const volatile void *place, size_t size);
+#define POISON(place, size) __asan_poison_memory_region(place, size)
+#define UNPOISON(place, size) __asan_unpoison_memory_region(place, size)
+#else
+#define POISON(place, size) ((void)(place), (void)(size))
+#define UNPOISON(place, size) ((void)(place), (void)(size))
 #endif
 
 #define STEP ((size_t)8)
@@ -104,7 +107,7 @@ static bool reuse_block(struct pool *pool)
 
 static void free_block(struct pool_block *block)
 {
-	ASAN_UNPOISON_MEMORY_REGION(block, block->end - (uintptr_t)block);
+	UNPOISON(block, block->end - (uintptr_t)block);
 	mem_free(block);
 }
 
@@ -127,7 +130,7 @@ static struct pool_slab *take_slab(struct pool *pool, uint32_t size)
 	}
 	*slab = (struct pool_slab){
 		.block = block, .size = size, .fresh = offsetof(struct pool_slab, pieces)};
-	ASAN_POISON_MEMORY_REGION(slab->pieces, SLAB_BYTES - slab->fresh);
+	POISON(slab->pieces, SLAB_BYTES - slab->fresh);
 	return slab;
 }
 
@@ -189,14 +192,14 @@ void *pool_alloc(struct pool *pool, size_t size)
 	}
 	void **piece = slab->free;
 	if (piece) {
-		ASAN_UNPOISON_MEMORY_REGION(piece, STEP);
+		UNPOISON(piece, STEP);
 		slab->free = *piece;
-		ASAN_POISON_MEMORY_REGION(piece, STEP);
+		POISON(piece, STEP);
 	} else {
 		piece = (void **)(void *)((char *)slab + slab->fresh);
 		slab->fresh += slab->size;
 	}
-	ASAN_UNPOISON_MEMORY_REGION(piece, size);
+	UNPOISON(piece, size);
 	slab->used++;
 	if (!slab_has_room(slab)) {
 		link_remove(&slab->link);
@@ -216,10 +219,10 @@ void pool_free(struct pool *pool, void *piece, size_t size)
 	if (!slab_has_room(slab)) {
 		link_add(list_of(pool, slab->size), &slab->link);
 	}
-	ASAN_UNPOISON_MEMORY_REGION(piece, STEP);
+	UNPOISON(piece, STEP);
 	*(void **)piece = slab->free;
 	slab->free = piece;
-	ASAN_POISON_MEMORY_REGION(piece, slab->size);
+	POISON(piece, slab->size);
 	if (--slab->used == 0) {
 		link_remove(&slab->link);
 		give_slab(pool, slab);
