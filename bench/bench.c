@@ -2,7 +2,9 @@
  * streamer-bench: all measures in rounds, so that what disturbs the machine for a while disturbs
  * them alike. Figures go to stdout, progress to a terminal on stderr; status 1 if a run failed.
  */
+#include "delivery.h"
 #include "engine.h"
+#include "hostile.h"
 #include "language.h"
 #include "path.h"
 #include "report.h"
@@ -28,14 +30,15 @@ struct bench {
 static const char help[] =
 	"usage: streamer-bench [OPTION]...\n"
 	"\n"
-	"Measures a Streamer process between a Puller and gateways of its own, and the matching\n"
-	"engine alone. Prints a line of JSON for each figure: the median of all rounds, the least\n"
+	"Measures a Streamer process between a Puller and gateways of its own, deliveries alone,\n"
+	"and the matching engine alone. Prints a line of JSON for each figure: the median of all "
+	"rounds, the least\n"
 	"and the most. A run in which a change is lost, repeated or out of order fails.\n"
 	"\n"
 	"  --runs N         rounds, in each of which everything is measured once (default 5)\n"
 	"  --events N       changes of a run (default 200000)\n"
 	"  --rate N         changes a second where latency is measured (default 2000)\n"
-	"  --only NAME      path, latency, stalled, engine or language\n"
+	"  --only NAME      path, latency, stalled, e2e, delivery, engine, hostile or language\n"
 	"  --streamer PATH  the program to measure (default: streamer beside this one)\n"
 	"  --against PATH   another version of it: both are measured in turn, and compared\n"
 	"  --cases          print the expressions and documents of `language`, for "
@@ -60,25 +63,55 @@ static void show_progress(const struct bench *bench, uint64_t round, const char 
 
 struct path_case {
 	const char *name;
-	enum workload_reach reach;
+	uint32_t fan_out;
 	uint32_t gateways;
 	uint32_t share; /* of the events: those with more deliveries take longer */
 	bool is_paced;
-	uint32_t stalled; /* gateways that do not read */
+	uint32_t stalled;       /* gateways that do not read */
+	uint32_t subscriptions; /* 0: SUBSCRIPTIONS */
+	uint32_t rate;          /* where it is paced; 0: what was asked for, by `share` */
+	uint32_t ahead;         /* as a workload_shape's */
 };
 
 /* Cases from here on: */
 #define CASES_LATENCY 4
 #define CASES_STALLED 6
+#define CASES_E2E 8
 static const struct path_case cases[] = {
-	{"no deliveries", WORKLOAD_NOBODY, 1, 1, false, 0},
-	{"1 gateway", WORKLOAD_ONE, 1, 1, false, 0},
-	{"10 gateways, one gets it", WORKLOAD_ONE, 10, 1, false, 0},
-	{"10 gateways, all get it", WORKLOAD_ALL, 10, 4, false, 0},
-	{"latency, 1 gateway", WORKLOAD_ONE, 1, 1, true, 0},
-	{"latency, 10 gateways, all get it", WORKLOAD_ALL, 10, 1, true, 0},
-	{"latency, 50 gateways", WORKLOAD_ALL, 50, 4, true, 0},
-	{"latency, 50 gateways, one does not read", WORKLOAD_ALL, 50, 4, true, 1},
+	{.name = "no deliveries", .gateways = 1, .share = 1},
+	{.name = "1 gateway", .fan_out = 1, .gateways = 1, .share = 1},
+	{.name = "10 gateways, one gets it", .fan_out = 1, .gateways = 10, .share = 1},
+	{.name = "10 gateways, all get it", .fan_out = 10, .gateways = 10, .share = 4},
+	{.name = "latency, 1 gateway", .fan_out = 1, .gateways = 1, .share = 1, .is_paced = true},
+	{.name = "latency, 10 gateways, all get it",
+		.fan_out = 10,
+		.gateways = 10,
+		.share = 1,
+		.is_paced = true},
+	{.name = "latency, 100 gateways",
+		.fan_out = 100,
+		.gateways = 100,
+		.share = 4,
+		.is_paced = true},
+	{.name = "latency, 100 gateways, one does not read",
+		.fan_out = 100,
+		.gateways = 100,
+		.share = 4,
+		.is_paced = true,
+		.stalled = 1},
+	{.name = "1,000,000 subscriptions",
+		.fan_out = 1,
+		.gateways = 10,
+		.share = 1,
+		.subscriptions = 1000000},
+	{.name = "latency, 1,000,000 subscriptions",
+		.fan_out = 1,
+		.gateways = 10,
+		.share = 1,
+		.is_paced = true,
+		.subscriptions = 1000000,
+		.rate = 10000},
+	{.name = "10,000 ids", .fan_out = 10000, .gateways = 1, .share = 200, .ahead = 40},
 };
 #define CASES_COUNT (sizeof(cases) / sizeof(cases[0]))
 
@@ -101,6 +134,11 @@ static void add_throughput(const struct path_row *row, const struct workload_sha
 	double events = (double)shape->events;
 	double deliveries = events * workload_deliveries_per_event(shape);
 	add(row, "cpu_per_event", "ns", result->streamer_s * 1e9 / events);
+	if (shape->fan_out > shape->gateways) {
+		double ids = events * shape->fan_out;
+		add(row, "ids_per_second", "1/s", ids / result->wall_s);
+		add(row, "ids_per_cpu_second", "1/s", ids / result->streamer_s);
+	}
 	if (deliveries > 0) {
 		add(row, "cpu_per_delivery", "ns", result->streamer_s * 1e9 / deliveries);
 		add(row, "deliveries_per_second", "1/s", deliveries / result->wall_s);
@@ -121,11 +159,20 @@ static void add_latency(const struct path_row *row, const struct path_result *re
 	add(row, "latency_p99", "us", p99_us(result));
 }
 
+/* 0: as fast as it goes. */
+static double rate_of(const struct bench *bench, const struct path_case *path)
+{
+	double asked = path->rate > 0 ? path->rate : (double)bench->rate / path->share;
+	return path->is_paced ? asked : 0;
+}
+
 static struct workload_shape shape_of(const struct bench *bench, const struct path_case *path)
 {
-	uint64_t events = (path->is_paced ? bench->rate * 2 : bench->events) / path->share;
-	return (struct workload_shape){.reach = path->reach,
-		.subscriptions = SUBSCRIPTIONS,
+	uint64_t events =
+		path->is_paced ? (uint64_t)(rate_of(bench, path) * 2) : bench->events / path->share;
+	return (struct workload_shape){.fan_out = path->fan_out,
+		.ahead = path->ahead,
+		.subscriptions = path->subscriptions ? path->subscriptions : SUBSCRIPTIONS,
 		.gateways = path->gateways,
 		.stalled = path->stalled,
 		.warm_up = events / WARM_UP_PART + 1,
@@ -148,7 +195,11 @@ static enum err run_case(struct bench *bench, const struct path_case *path, size
 		"\"document_bytes\":%d",
 		shape.subscriptions, shape.gateways, workload_deliveries_per_event(&shape),
 		WORKLOAD_DOCUMENT_BYTES);
-	double rate = path->is_paced ? (double)bench->rate / path->share : 0;
+	double rate = rate_of(bench, path);
+	if (workload_ids_per_delivery(&shape) > 1) {
+		size += snprintf(row.parameters + size, sizeof(row.parameters) - (size_t)size,
+			",\"ids_per_delivery\":%u", workload_ids_per_delivery(&shape));
+	}
 	if (path->is_paced) {
 		(void)snprintf(row.parameters + size, sizeof(row.parameters) - (size_t)size,
 			",\"events_per_second\":%g,\"stalled\":%u", rate, shape.stalled);
@@ -178,12 +229,12 @@ static void add_further_delivery(struct bench *bench, size_t program, double one
 	add(&row, "cpu_per_further_delivery", "ns", (all - one) / 9);
 }
 
-/* What a gateway that does not read costs the 49 that do. */
+/* What a gateway that does not read costs the 99 that do. */
 static void add_stall(struct bench *bench, size_t program, double without_us, double with_us)
 {
 	struct path_row row = {.bench = bench, .program = program};
 	(void)snprintf(row.parameters, sizeof(row.parameters),
-		"\"subscriptions\":%d,\"gateways\":50,\"stalled\":1", SUBSCRIPTIONS);
+		"\"subscriptions\":%d,\"gateways\":100,\"stalled\":1", SUBSCRIPTIONS);
 	add(&row, "latency_p99_stall_factor", "", with_us / without_us);
 }
 
@@ -219,6 +270,35 @@ static enum err run_cases(
 	}
 	for (size_t program = 0; program < programs; program++) {
 		compare(bench, first, program, results[program]);
+	}
+	return OK;
+}
+
+/* ---- deliveries alone ------------------------------------------------------------------------ */
+
+static enum err run_deliveries(struct bench *bench, uint64_t round, struct err_info *info)
+{
+	static const struct delivery_shape shapes[] = {
+		{1, 400, 1}, {10, 400, 1}, {100, 400, 1}, {10, 900, 1}};
+	size_t programs = bench->programs[1] ? 2 : 1;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		show_progress(bench, round, "deliveries");
+		for (size_t turn = 0; turn < programs; turn++) {
+			struct path_row row = {
+				.bench = bench, .program = (turn + (size_t)round) % programs};
+			struct delivery_result result;
+			enum err err = delivery_run(
+				&shapes[i], bench->programs[row.program], info, &result);
+			if (err != OK) {
+				return err;
+			}
+			(void)snprintf(row.parameters, sizeof(row.parameters),
+				"\"streams\":%u,\"message_bytes\":%u,\"tls\":false",
+				shapes[i].streams, shapes[i].message_bytes);
+			add(&row, "delivery_cpu_per_message", "ns", result.cpu_us * 1e3);
+			add(&row, "delivery_messages_per_second", "1/s", result.messages_per_s);
+			add(&row, "delivery_bytes_per_second", "B/s", result.bytes_per_s);
+		}
 	}
 	return OK;
 }
@@ -262,6 +342,25 @@ static enum err run_engine(struct bench *bench, uint64_t round, struct err_info 
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
+static enum err run_hostile(struct bench *bench, uint64_t round, struct err_info *info)
+{
+	struct path_row row = {.bench = bench};
+	enum err err = OK;
+	const char *name = NULL;
+	for (size_t i = 0; err == OK && (name = hostile_name_at(i)); i++) {
+		struct hostile_result result;
+		show_progress(bench, round, name);
+		err = hostile_run(i, info, &result);
+		if (err == OK) {
+			(void)snprintf(row.parameters, sizeof(row.parameters),
+				"\"document\":\"%s\",\"document_bytes\":%zu", name, result.bytes);
+			add(&row, "hostile_read_per_byte", "ns", result.read_ns);
+			add(&row, "hostile_match_per_byte", "ns", result.match_ns);
+		}
+	}
+	return err;
+}
+
 static enum err run_language(struct bench *bench, uint64_t round, struct err_info *info)
 {
 	struct path_row row = {.bench = bench};
@@ -294,7 +393,8 @@ static bool wants(const struct bench *bench, const char *name)
 
 static bool knows_measure(const char *name)
 {
-	static const char *const names[] = {"path", "latency", "stalled", "engine", "language"};
+	static const char *const names[] = {
+		"path", "latency", "stalled", "e2e", "delivery", "engine", "hostile", "language"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strcmp(names[i], name) == 0) {
 			return true;
@@ -313,10 +413,19 @@ static enum err run_round(struct bench *bench, uint64_t round, struct err_info *
 		err = run_cases(bench, round, CASES_LATENCY, CASES_STALLED, info);
 	}
 	if (err == OK && wants(bench, "stalled")) {
-		err = run_cases(bench, round, CASES_STALLED, CASES_COUNT, info);
+		err = run_cases(bench, round, CASES_STALLED, CASES_E2E, info);
+	}
+	if (err == OK && wants(bench, "e2e")) {
+		err = run_cases(bench, round, CASES_E2E, CASES_COUNT, info);
+	}
+	if (err == OK && wants(bench, "delivery")) {
+		err = run_deliveries(bench, round, info);
 	}
 	if (err == OK && wants(bench, "engine")) {
 		err = run_engine(bench, round, info);
+	}
+	if (err == OK && wants(bench, "hostile")) {
+		err = run_hostile(bench, round, info);
 	}
 	if (err == OK && wants(bench, "language")) {
 		err = run_language(bench, round, info);
@@ -361,8 +470,8 @@ static bool take_option(struct bench *bench, int option, const char *text)
 			return true;
 		}
 		(void)fprintf(stderr,
-			"streamer-bench: --only: \"%s\" should be path, latency, stalled, "
-			"engine or language\n",
+			"streamer-bench: --only: \"%s\" should be path, latency, stalled, e2e, "
+			"delivery, engine, hostile or language\n",
 			text);
 		return false;
 	default: /* getopt has said what is wrong */

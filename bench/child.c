@@ -19,9 +19,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LISTENING "node: listening on "
+#define LISTENING ": listening on "
+#define ARGUMENTS_MAX 16
 #define START_MS 10000
-#define STOP_MS 15000 /* more than it lets gateways take */
+#define STOP_MS 60000 /* more than it lets gateways take, and a million subscriptions */
 
 struct child {
 	pid_t pid;
@@ -64,7 +65,7 @@ static void take_line(struct child *child, const char *line)
 	memcpy(child->newest, line, size);
 	child->newest[size] = '\0';
 	if (strstr(line, " warning ") || strstr(line, " error ")) {
-		(void)fprintf(stderr, "streamer serve: %s\n", line);
+		(void)fprintf(stderr, "streamer: %s\n", line);
 	}
 }
 
@@ -102,7 +103,7 @@ enum err child_read_log(struct child *child, struct err_info *info)
 		}
 		if (size <= 0) {
 			return err_set(
-				info, ERR_CLOSED, 0, "streamer serve has ended: %s", child->newest);
+				info, ERR_CLOSED, 0, "streamer has ended: %s", child->newest);
 		}
 		child->size += (size_t)size;
 		take_lines(child);
@@ -118,8 +119,7 @@ static enum err follow_log(
 		int64_t left_ms = (until_ns - measure_now_ns()) / 1000000;
 		struct pollfd ready = {.fd = child->log, .events = POLLIN};
 		if (left_ms <= 0) {
-			return err_set(info, ERR_TIMEOUT, 0,
-				"streamer serve does not %s within %d s: %s",
+			return err_set(info, ERR_TIMEOUT, 0, "streamer does not %s within %d s: %s",
 				until_end ? "end" : "listen", timeout_ms / 1000, child->newest);
 		}
 		(void)poll(&ready, 1, (int)left_ms);
@@ -151,10 +151,13 @@ static _Noreturn void become(const char *path, char *const *arguments, int log, 
 }
 
 static enum err start_process(
-	struct child *child, const char *path, const char *puller, struct err_info *info)
+	struct child *child, const char *path, const char *const *arguments, struct err_info *info)
 {
-	char *const arguments[] = {
-		"streamer", "serve", "--puller", (char *)puller, "--listen", "127.0.0.1:0", NULL};
+	char *all[ARGUMENTS_MAX + 2] = {"streamer"};
+	for (size_t i = 0; arguments[i]; i++) {
+		check(i < ARGUMENTS_MAX);
+		all[i + 1] = (char *)(uintptr_t)arguments[i]; /* execv changes nothing */
+	}
 	int ends[2];
 	pid_t parent = getpid();
 	if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -162,7 +165,7 @@ static enum err start_process(
 	}
 	child->pid = fork();
 	if (child->pid == 0) {
-		become(path, arguments, ends[1], parent);
+		become(path, all, ends[1], parent);
 	}
 	(void)close(ends[1]);
 	child->log = ends[0];
@@ -171,7 +174,7 @@ static enum err start_process(
 	}
 	(void)fcntl(child->log, F_SETFL, O_NONBLOCK);
 	if (clock_getcpuclockid(child->pid, &child->cpu) != 0) {
-		return err_set(info, ERR_IO, 0, "streamer serve has ended at once");
+		return err_set(info, ERR_IO, 0, "streamer has ended at once");
 	}
 	return OK;
 }
@@ -193,8 +196,8 @@ static enum err find_program(char path[PATH_MAX], struct err_info *info)
 	return OK;
 }
 
-enum err child_start(
-	const char *program, const char *puller, struct err_info *info, struct child **ret_child)
+enum err child_start(const char *program, const char *const *arguments, struct err_info *info,
+	struct child **ret_child)
 {
 	char beside[PATH_MAX] = "";
 	if (!program) {
@@ -213,7 +216,7 @@ enum err child_start(
 		return err_set(info, ERR_MEMORY, 0, "%s", err_text(ERR_MEMORY));
 	}
 	child->log = -1;
-	enum err err = start_process(child, program, puller, info);
+	enum err err = start_process(child, program, arguments, info);
 	err = err != OK ? err : follow_log(child, false, START_MS, info);
 	if (err != OK) {
 		(void)!child_stop(child, NULL);
@@ -221,6 +224,14 @@ enum err child_start(
 	}
 	*ret_child = child;
 	return OK;
+}
+
+enum err child_serve(
+	const char *program, const char *puller, struct err_info *info, struct child **ret_child)
+{
+	const char *const arguments[] = {
+		"serve", "--puller", puller, "--listen", "127.0.0.1:0", NULL};
+	return child_start(program, arguments, info, ret_child);
 }
 
 enum err child_stop(struct child *child, struct err_info *info)
@@ -238,7 +249,7 @@ enum err child_stop(struct child *child, struct err_info *info)
 		while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
 		}
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-			err = err_set(info, ERR_INTERNAL, 0, "streamer serve ended with %s %d: %s",
+			err = err_set(info, ERR_INTERNAL, 0, "streamer ended with %s %d: %s",
 				WIFEXITED(status) ? "status" : "signal",
 				WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 				child->newest);

@@ -1,5 +1,5 @@
 /*
- * child: a `streamer serve` of our own: started, listened to, measured, ended.
+ * child: a `streamer` process of our own: started, listened to, measured, ended.
  * Owns: the process and the pipe of its log; the process dies with the thread that started it.
  * Threads: the one that started it.
  * Errors: with text; a child that dies is ERR_CLOSED from child_read_log.
@@ -13,10 +13,13 @@
 struct child;
 
 /*
- * Returns when it listens, on a free port. `program` NULL: "streamer" in the folder of this
- * program.
+ * Returns when it listens, as a line of its log tells. `arguments` are those behind the program's
+ * name, up to a NULL. `program` NULL: "streamer" in the folder of this program.
  */
-enum err child_start(const char *program, const char *puller, struct err_info *info,
+enum err child_start(const char *program, const char *const *arguments, struct err_info *info,
+	struct child **ret_child) MUST_CHECK;
+/* The same for `streamer serve` on a free port. */
+enum err child_serve(const char *program, const char *puller, struct err_info *info,
 	struct child **ret_child) MUST_CHECK;
 const char *child_address(const struct child *child);
 int child_log_fd(const struct child *child); /* readable: call child_read_log */

@@ -71,6 +71,13 @@ static enum err take_delivery(
 	return OK;
 }
 
+/* The Streamer is our child: once gone, it does not come back. */
+static bool has_ended(const struct streamer_item *item)
+{
+	return item->kind == STREAMER_END ||
+		(item->kind == STREAMER_STATE && item->connection == STREAMER_RECONNECTING);
+}
+
 static enum err take_all(struct demo *demo, size_t index, struct err_info *info)
 {
 	for (;;) {
@@ -79,7 +86,7 @@ static enum err take_all(struct demo *demo, size_t index, struct err_info *info)
 		if (got == STREAMER_EMPTY) {
 			return OK;
 		}
-		if (got != STREAMER_OK || item.kind == STREAMER_END) {
+		if (got != STREAMER_OK || has_ended(&item)) {
 			struct bytes why = {NULL, 0};
 			if (got == STREAMER_OK) {
 				why = (struct bytes){item.text.data, item.text.size};
@@ -216,7 +223,8 @@ static enum err wait_for_answer(
 		if (got == STREAMER_OK && item.kind == STREAMER_ANSWER && item.accepted) {
 			return OK;
 		}
-		if (got != STREAMER_OK || item.kind != STREAMER_STATE) {
+		if (got != STREAMER_OK || item.kind != STREAMER_STATE ||
+			item.connection != STREAMER_CONNECTED) {
 			struct bytes why = {item.text.data, item.text.size};
 			return err_set(info, ERR_UNAVAILABLE, 0, "%s cannot watch: %s %.*s", name,
 				streamer_err_text(got), BYTES_FORMAT(why));
@@ -261,7 +269,7 @@ static enum err open_all(struct demo *demo, struct err_info *info)
 	const struct feed_generator generator = {.next = app_next, .ctx = demo->app, .rate = RATE};
 	err = feed_open(&generator, info, &demo->feed);
 	if (err == OK) {
-		err = child_start(NULL, feed_address(demo->feed), info, &demo->child);
+		err = child_serve(NULL, feed_address(demo->feed), info, &demo->child);
 	}
 	return err != OK ? err : open_watchers(demo, info);
 }

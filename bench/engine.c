@@ -22,7 +22,8 @@ struct engine {
 };
 
 /* The queries here are filters: nothing of this is met. */
-static const struct match_limits limits = {.regex_bytes = 4096, .residuals = UINT32_MAX};
+static const struct match_limits limits = {
+	.regex_bytes = 4096, .residuals = UINT32_MAX, .subscription_bytes = SIZE_MAX};
 
 static enum err add_query(
 	struct engine *engine, enum engine_kind kind, uint32_t index, struct err_info *info)
@@ -127,7 +128,7 @@ static enum err run_all(struct engine *engine, enum engine_kind kind, struct err
 enum err engine_run(enum engine_kind kind, uint32_t subscriptions, uint64_t events,
 	struct err_info *info, struct engine_result *ret_result)
 {
-	const struct workload_shape shape = {.reach = WORKLOAD_ONE,
+	const struct workload_shape shape = {.fan_out = 1,
 		.subscriptions = subscriptions,
 		.gateways = 1,
 		.warm_up = events / 10,

@@ -37,7 +37,7 @@ uint64_t feed_sent(const struct feed *feed); /* how many have gone into the Stre
 /* ERR_CORRUPT: the feed has made no such id. */
 enum err feed_number(struct bytes event_id, uint64_t *ret_number) MUST_CHECK;
 /* When a change went into the Streamer's call, by measure_now_ns; of the newest FEED_NOTES. */
-#define FEED_NOTES 65536
+#define FEED_NOTES 262144
 int64_t feed_sent_ns(const struct feed *feed, uint64_t number);
 
 #endif

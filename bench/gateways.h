@@ -22,9 +22,9 @@ enum gateways_phase {
 };
 
 struct gateways;
-/* What lies behind both pointers must outlive the gateways. */
-enum err gateways_open(const struct workload_shape *shape, const char *address,
-	const struct feed *feed, struct err_info *info, struct gateways **ret_gateways) MUST_CHECK;
+/* What lies behind both pointers must outlive the gateways, which let the feed go on. */
+enum err gateways_open(const struct workload_shape *shape, const char *address, struct feed *feed,
+	struct err_info *info, struct gateways **ret_gateways) MUST_CHECK;
 void gateways_close(struct gateways *gateways);   /* NULL is fine */
 int gateways_fd(const struct gateways *gateways); /* readable: the phase may have changed */
 /* With the text of what is WRONG. Clears the descriptor. */

@@ -225,18 +225,22 @@ static enum err match_all(struct run *run, struct matching_result *result)
 	uint64_t count = run->source->measured;
 	/* a warm-up, of changes behind those that count */
 	enum err err = match_changes(run, "warming up", count, least(count, CHUNK), NULL);
-	int64_t before = metrics_get(&run->engine.metrics, METRIC_match_candidates);
+	const struct metrics *metrics = &run->engine.metrics;
+	int64_t found = metrics_get(metrics, METRIC_match_found);
+	int64_t before = metrics_get(metrics, METRIC_match_candidates);
 	run->match_ns = 0;
 	run->read_ns = 0;
 	run->matches = 0;
 	if (err == OK) {
 		err = match_changes(run, "matching", 0, count, NULL);
 	}
-	int64_t after = metrics_get(&run->engine.metrics, METRIC_match_candidates);
+	found = metrics_get(metrics, METRIC_match_found) - found;
+	int64_t after = metrics_get(metrics, METRIC_match_candidates);
 	double events = (double)count;
 	result->match_ns = (double)run->match_ns / events;
 	result->read_and_match_ns = (double)(run->read_ns + run->match_ns) / events;
 	result->matches = (double)run->matches / events;
+	result->found = (double)found / events;
 	result->candidates = (double)(after - before) / events;
 	return err;
 }
@@ -387,6 +391,9 @@ static enum err run_all(struct run *run, struct matching_result *result)
 	run->changes = mem_calloc(CHUNK, sizeof(*run->changes));
 	if (!run->changes) {
 		return ERR_MEMORY;
+	}
+	if (run->options->is_busy) {
+		measure_use_processor_time();
 	}
 	enum err err =
 		matching_engine_open(&run->engine, run->options->seed, run->source->copies_ids);

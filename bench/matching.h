@@ -66,6 +66,7 @@ enum err matching_files_write(const struct matching_source *source, const char *
 struct matching_options {
 	uint64_t seed;
 	bool verifies;  /* every result against a look at every subscription */
+	bool is_busy;   /* other processes take their share: the processor's time is measured */
 	FILE *complain; /* where differences are told */
 	/* May be NULL: an event and a subscription that matched. */
 	enum err (*matched)(void *ctx, struct bytes event_id, struct bytes subscription_id);
@@ -81,7 +82,8 @@ struct matching_result {
 	double resident_bytes;              /* a subscription: what the process has grown by */
 	double subscribe_ns, unsubscribe_ns;
 	double longest_pause_us;
-	double candidates;  /* queries looked at for an event */
+	double found;       /* queries that the index found for an event */
+	double candidates;  /* of them those that were evaluated */
 	uint64_t queries;   /* distinct */
 	uint64_t parts;     /* distinct predicates; 0: not counted */
 	uint64_t compared;  /* pairs of an event and a subscription that were verified */

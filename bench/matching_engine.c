@@ -24,13 +24,16 @@ const struct match_limits matching_match_limits = {
 	.memory_bytes = 1048576,
 	.failures = UINT32_MAX, /* nobody is there to be told */
 	.residuals = UINT32_MAX,
+	.subscription_bytes = SIZE_MAX,
 	.cost = UINT64_MAX,
 	.steps = 1000000,
 };
 
 static const struct subs_limits subs_limits = {.id_bytes_max = 1048576,
 	.per_stream_max = SIZE_MAX,
+	.per_database_max = SIZE_MAX,
 	.total_max = SIZE_MAX,
+	.bytes_max = SIZE_MAX,
 	.residuals_per_stream_max = SIZE_MAX};
 
 /* ---- time ------------------------------------------------------------------------------------ */

@@ -6,10 +6,17 @@
 #include <string.h>
 #include <time.h>
 
+static clockid_t clock_id = CLOCK_MONOTONIC;
+
+void measure_use_processor_time(void)
+{
+	clock_id = CLOCK_THREAD_CPUTIME_ID;
+}
+
 int64_t measure_now_ns(void)
 {
 	struct timespec now = {0};
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	(void)clock_gettime(clock_id, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 

@@ -1,7 +1,7 @@
 /*
  * measure: the clock, histograms of times, and what several runs say together.
- * Owns: nothing.
- * Threads: the clock, any; a histogram has one owner at a time.
+ * Owns: which clock it is.
+ * Threads: the clock, any; it is chosen before others start. A histogram has one owner at a time.
  * Errors: none.
  * Invariant: a quantile is never below the true one, and at most 1 % above it.
  */
@@ -12,6 +12,8 @@
 #include <stdint.h>
 
 int64_t measure_now_ns(void); /* monotonic, one clock for all threads */
+/* From now on the clock is the processor's time of the thread that looks at it. */
+void measure_use_processor_time(void);
 
 /* Each power of two has HISTOGRAM_STEPS counts of its own. Zeroed is empty. */
 #define HISTOGRAM_STEPS_LOG 7

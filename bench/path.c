@@ -9,7 +9,7 @@
 #include <time.h>
 
 #define LOOK_MS 1000
-#define STALL_NS ((int64_t)20 * 1000000000) /* nothing is sent and nothing is reached */
+#define STALL_NS ((int64_t)60 * 1000000000) /* nothing is sent and nothing is reached */
 
 struct path {
 	struct workload workload;
@@ -70,7 +70,7 @@ static enum err open_all(struct path *path, double rate, const char *program, st
 		.next = workload_next, .ctx = &path->workload, .rate = rate};
 	enum err err = feed_open(&generator, info, &path->feed);
 	if (err == OK) {
-		err = child_start(program, feed_address(path->feed), info, &path->child);
+		err = child_serve(program, feed_address(path->feed), info, &path->child);
 	}
 	if (err == OK) {
 		err = gateways_open(&path->workload.shape, child_address(path->child), path->feed,
@@ -82,17 +82,16 @@ static enum err open_all(struct path *path, double rate, const char *program, st
 static enum err measure(struct path *path, struct err_info *info, struct path_result *ret_result)
 {
 	const struct workload_shape *shape = &path->workload.shape;
-	uint64_t end = shape->warm_up + shape->events;
 	enum err err = wait_for(path, GATEWAYS_SUBSCRIBED, info);
 	if (err == OK) {
-		feed_allow(path->feed, shape->warm_up);
+		feed_allow(path->feed, workload_allowed(shape, 0));
 		err = wait_for(path, GATEWAYS_WARM, info);
 	}
 	if (err != OK) {
 		return err;
 	}
 	struct marks from = take_marks(path);
-	feed_allow(path->feed, end);
+	feed_allow(path->feed, workload_allowed(shape, shape->warm_up));
 	err = wait_for(path, GATEWAYS_DONE, info);
 	struct marks to = take_marks(path);
 	if (err != OK) {

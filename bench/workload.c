@@ -20,21 +20,56 @@ static void put_digits(char *place, size_t count, uint64_t number)
 	}
 }
 
-uint32_t workload_per_gateway(const struct workload_shape *shape)
-{
-	return shape->subscriptions / shape->gateways;
-}
-
 bool workload_is_last(const struct workload_shape *shape, uint64_t number)
 {
 	return number + 1 == shape->warm_up || number + 1 == shape->warm_up + shape->events;
 }
 
-/* Keys are numbered: with ONE those of gateway 0 first, then those of gateway 1, ... */
+uint64_t workload_allowed(const struct workload_shape *shape, uint64_t number)
+{
+	uint64_t end = number < shape->warm_up ? shape->warm_up : shape->warm_up + shape->events;
+	return shape->ahead > 0 && end - number > shape->ahead ? number + shape->ahead : end;
+}
+
+uint32_t workload_ids_per_delivery(const struct workload_shape *shape)
+{
+	return shape->fan_out > shape->gateways ? shape->fan_out / shape->gateways : 1;
+}
+
+uint32_t workload_per_gateway(const struct workload_shape *shape)
+{
+	uint32_t together = workload_ids_per_delivery(shape);
+	return shape->subscriptions / shape->gateways / together * together;
+}
+
+/* Gateways that a change goes to: they have the same keys, and others have others. */
+static uint32_t spread_of(const struct workload_shape *shape)
+{
+	uint32_t wanted = shape->fan_out > 0 ? shape->fan_out : 1;
+	return wanted < shape->gateways ? wanted : shape->gateways;
+}
+
+static uint32_t keys_of_gateway(const struct workload_shape *shape)
+{
+	return workload_per_gateway(shape) / workload_ids_per_delivery(shape);
+}
+
+/* Keys are numbered: those of the first gateways that share theirs, then those of the next, ... */
 static uint32_t keys_count(const struct workload_shape *shape)
 {
-	uint32_t own = workload_per_gateway(shape);
-	return shape->reach == WORKLOAD_ALL ? own : own * shape->gateways;
+	return keys_of_gateway(shape) * (shape->gateways / spread_of(shape));
+}
+
+const char *workload_problem(const struct workload_shape *shape)
+{
+	if (shape->gateways % spread_of(shape) != 0 || shape->fan_out % spread_of(shape) != 0) {
+		return "a fan-out that the number of gateways can be divided by, or that can be "
+		       "divided by it";
+	}
+	if (keys_of_gateway(shape) == 0) {
+		return "at least as many subscriptions as an event matches, and as gateways";
+	}
+	return shape->stalled < shape->gateways ? NULL : "fewer stalled gateways than gateways";
 }
 
 static uint32_t key_of(const struct workload_shape *shape, uint64_t number)
@@ -46,7 +81,8 @@ void workload_key(const struct workload_shape *shape, uint32_t gateway, uint32_t
 	char ret_key[WORKLOAD_KEY_SIZE + 1])
 {
 	uint32_t own = workload_per_gateway(shape);
-	uint64_t key = shape->reach == WORKLOAD_ALL ? index : (uint64_t)gateway * own + index;
+	uint64_t key = (uint64_t)(gateway / spread_of(shape)) * keys_of_gateway(shape) +
+		index / workload_ids_per_delivery(shape);
 	ret_key[0] = 'k';
 	put_digits(ret_key + 1, KEY_DIGITS, index == own ? LAST_KEY : key);
 	ret_key[WORKLOAD_KEY_SIZE] = '\0';
@@ -60,29 +96,40 @@ void workload_id(const struct workload_shape *shape, uint32_t gateway, uint32_t 
 	put_digits(ret_id + WORKLOAD_ID_SIZE - ID_DIGITS, ID_DIGITS, place);
 }
 
-bool workload_reaches(
-	const struct workload_shape *shape, uint32_t gateway, uint64_t number, uint32_t *ret_index)
+uint32_t workload_index(const struct workload_shape *shape, uint32_t gateway, struct bytes id)
 {
-	uint32_t own = workload_per_gateway(shape);
+	uint64_t place = 0;
+	if (id.size != WORKLOAD_ID_SIZE) {
+		return UINT32_MAX;
+	}
+	for (size_t i = WORKLOAD_ID_SIZE - ID_DIGITS; i < WORKLOAD_ID_SIZE; i++) {
+		place = place * 10 + (uint64_t)(id.data[i] - '0');
+	}
+	return (uint32_t)(place - (uint64_t)gateway * (workload_per_gateway(shape) + 1));
+}
+
+bool workload_reaches(const struct workload_shape *shape, uint32_t gateway, uint64_t number,
+	uint32_t *ret_index, uint32_t *ret_count)
+{
 	if (workload_is_last(shape, number)) {
-		*ret_index = own;
+		*ret_index = workload_per_gateway(shape);
+		*ret_count = 1;
 		return true;
 	}
+	uint32_t own = keys_of_gateway(shape);
 	uint32_t key = key_of(shape, number);
-	uint32_t first = shape->reach == WORKLOAD_ALL ? 0 : gateway * own;
-	if (shape->reach == WORKLOAD_NOBODY || key < first || key - first >= own) {
+	uint32_t first = gateway / spread_of(shape) * own;
+	if (shape->fan_out == 0 || key < first || key - first >= own) {
 		return false;
 	}
-	*ret_index = key - first;
+	*ret_count = workload_ids_per_delivery(shape);
+	*ret_index = (key - first) * *ret_count;
 	return true;
 }
 
 double workload_deliveries_per_event(const struct workload_shape *shape)
 {
-	if (shape->reach == WORKLOAD_NOBODY) {
-		return 0;
-	}
-	return shape->reach == WORKLOAD_ALL ? (double)shape->gateways : 1;
+	return shape->fan_out == 0 ? 0 : spread_of(shape);
 }
 
 /* ---- documents ------------------------------------------------------------------------------- */
@@ -116,7 +163,7 @@ enum err workload_next(void *ctx, uint64_t number, int64_t now_ms, struct model_
 	uint64_t key = key_of(shape, number);
 	if (workload_is_last(shape, number)) {
 		key = LAST_KEY;
-	} else if (shape->reach == WORKLOAD_NOBODY) {
+	} else if (shape->fan_out == 0) {
 		key += NOBODYS_KEY;
 	}
 	(void)now_ms;

@@ -17,35 +17,41 @@
 #define WORKLOAD_ID_SIZE 36  /* as a UUID */
 #define WORKLOAD_COLLECTION "items"
 
-/* What an event is to the gateways. */
-enum workload_reach {
-	WORKLOAD_NOBODY, /* it matches nothing */
-	WORKLOAD_ONE,    /* each gateway has keys of its own: one gets it */
-	WORKLOAD_ALL,    /* the gateways have the same keys: all get it, once each */
-};
-
 /*
  * Each gateway has subscriptions / gateways subscriptions `key == "..."`, and one to a key of its
  * own kind: that of the last change of each phase, which all of them get. The phases are a warm-up
  * and what is measured.
  */
 struct workload_shape {
-	enum workload_reach reach;
 	uint32_t subscriptions, gateways;
+	/* Subscriptions that a change matches, of as many gateways as there are for them, as many
+	 * of each; 0: it matches nothing. */
+	uint32_t fan_out;
 	uint32_t stalled;         /* the first gateways: they subscribe, and read nothing more */
 	uint64_t warm_up, events; /* the last change included */
+	/* Changes that are sent before the last gateway has what went before them, where it gets
+	 * them all; 0: any number. */
+	uint64_t ahead;
 };
 
+/* NULL, or what the numbers should be. */
+const char *workload_problem(const struct workload_shape *shape);
 uint32_t workload_per_gateway(const struct workload_shape *shape);
+/* Of the subscriptions of one gateway those that a change matches, if any, side by side. */
+uint32_t workload_ids_per_delivery(const struct workload_shape *shape);
 bool workload_is_last(const struct workload_shape *shape, uint64_t number);
+/* The number up to which changes may be sent when all before `number` have come. */
+uint64_t workload_allowed(const struct workload_shape *shape, uint64_t number);
 /* Subscription `index` of a gateway, up to workload_per_gateway: that one is the last change's. */
 void workload_key(const struct workload_shape *shape, uint32_t gateway, uint32_t index,
 	char ret_key[WORKLOAD_KEY_SIZE + 1]);
 void workload_id(const struct workload_shape *shape, uint32_t gateway, uint32_t index,
 	char ret_id[WORKLOAD_ID_SIZE + 1]);
-/* Whether the gateway gets change `number`, and by which subscription. */
-bool workload_reaches(
-	const struct workload_shape *shape, uint32_t gateway, uint64_t number, uint32_t *ret_index);
+/* The index of an id of the gateway's; a number that is none of its indexes for any other. */
+uint32_t workload_index(const struct workload_shape *shape, uint32_t gateway, struct bytes id);
+/* Whether the gateway gets change `number`, and by which subscriptions: the first, and how many. */
+bool workload_reaches(const struct workload_shape *shape, uint32_t gateway, uint64_t number,
+	uint32_t *ret_index, uint32_t *ret_count);
 double workload_deliveries_per_event(const struct workload_shape *shape);
 
 /* A feed's generator; zeroed but for the shape at first. */

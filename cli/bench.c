@@ -16,7 +16,7 @@ struct bench {
 	const char *workload, *events, *rules_path;
 	const char *write_rules, *write_events;
 	uint64_t subscriptions, seed;
-	bool is_json, verifies, prints_matches, lists;
+	bool is_json, verifies, prints_matches, lists, is_busy;
 	uint64_t events_count; /* of a workload */
 	struct bench_output output;
 	struct bench_matches matches;
@@ -56,6 +56,7 @@ static enum cli_status measure(struct bench *bench, const struct matching_source
 {
 	const struct matching_options options = {.seed = bench->seed,
 		.verifies = bench->verifies,
+		.is_busy = bench->is_busy,
 		.complain = stderr,
 		.matched = bench->prints_matches ? take_match : NULL,
 		.progress = take_progress,
@@ -225,6 +226,8 @@ static enum cli_status run_match(const struct cli_command *command, int count, c
 			.flag = &bench.verifies},
 		{"matches", NULL, "print each event_id<TAB>subscription id that matched, sorted",
 			.flag = &bench.prints_matches},
+		{"busy", NULL, "the machine is: measure the processor's time, not elapsed time",
+			.flag = &bench.is_busy},
 		{"json", NULL, "one JSON object a line", .flag = &bench.is_json},
 		{"write-rules", "FILE", "write the workload's rules, and measure nothing",
 			.text = &bench.write_rules},
@@ -285,30 +288,38 @@ static const struct cli_command bench_match = {
 
 static enum cli_status run(const struct cli_command *command, int count, char **arguments)
 {
-	if (count > 0 && strcmp(arguments[0], "match") == 0) {
-		return bench_match.run(&bench_match, count - 1, arguments + 1);
+	static const struct cli_command *const measures[] = {
+		&bench_match, &cli_bench_delivery, &cli_bench_e2e};
+	for (size_t i = 0; count > 0 && i < sizeof(measures) / sizeof(measures[0]); i++) {
+		if (strcmp(arguments[0], measures[i]->name + strlen("bench ")) == 0) {
+			return measures[i]->run(measures[i], count - 1, arguments + 1);
+		}
 	}
 	static const struct cli_option none[] = {{0}};
 	const char *what = NULL;
 	const struct cli_parser parser = {.command = command,
 		.options = none,
-		.operand = "what to measure (match)",
+		.operand = "what to measure (match, delivery, e2e)",
 		.operand_text = &what};
 	enum cli_status status = CLI_DONE;
 	if (!cli_parse(&parser, count, arguments, &status)) {
 		return status;
 	}
-	return cli_refuse(command, "\"%s\" cannot be measured; match can", what);
+	return cli_refuse(command, "\"%s\" cannot be measured; match, delivery and e2e can", what);
 }
 
 const struct cli_command cli_bench = {
 	.name = "bench",
-	.summary = "measures matching on this machine, made-up workloads or your rules",
-	.synopsis = "match [OPTION]...",
-	.text = "Measures a part of Streamer by itself. `streamer bench match --help` tells "
+	.summary = "measures matching, deliveries or the whole path on this machine",
+	.synopsis = "match | delivery | e2e [OPTION]...",
+	.text = "Measures Streamer: `match`, the matching engine alone, over made-up workloads or\n"
+		"your rules; `delivery`, from a stream's queue to the socket; `e2e`, a Streamer\n"
+		"between a Puller and gateways. `streamer bench match --help` and so on tell "
 		"more.\n",
 	.examples =
 		"  streamer bench match --workload equality --subscriptions 1000000\n"
-		"  streamer bench match --rules rules.ndjson --events changes.ndjson --matches\n",
+		"  streamer bench match --rules rules.ndjson --events changes.ndjson --matches\n"
+		"  streamer bench delivery --json\n"
+		"  streamer bench e2e --subscriptions 1000000 --rate 10000\n",
 	.run = run,
 };

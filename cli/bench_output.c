@@ -56,11 +56,10 @@ static void tell_more(const struct bench_output *output, const struct matching_r
 	FILE *to = output->is_json ? stderr : stdout;
 	if (result->parts > 0) {
 		(void)fprintf(to,
-			"%s: %llu distinct predicates, %llu distinct queries, %.1f of them "
-			"verified "
-			"for an event\n",
+			"%s: %llu distinct predicates, %llu distinct queries; for an event %.1f "
+			"candidates, %.1f of them verified\n",
 			output->workload, (unsigned long long)result->parts,
-			(unsigned long long)result->queries, result->candidates);
+			(unsigned long long)result->queries, result->found, result->candidates);
 	}
 	if (result->compared > 0) {
 		(void)fprintf(to, "%s: %llu pairs verified, %llu differ\n", output->workload,

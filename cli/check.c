@@ -537,6 +537,7 @@ static void set_limits(struct check *check, const struct streamer_options *optio
 		.memory_bytes = limits->memory_bytes,
 		.failures = (uint32_t)limit_of(options, "expression_failures_max"),
 		.residuals = (uint32_t)limit_of(options, "residuals_max"),
+		.subscription_bytes = (size_t)limit_of(options, "subscription_bytes_max"),
 		.cost = limits->cost,
 		.steps = limits->steps,
 	};

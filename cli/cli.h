@@ -30,6 +30,8 @@ struct cli_command {
 };
 
 extern const struct cli_command cli_bench;
+extern const struct cli_command cli_bench_delivery; /* both are commands of bench */
+extern const struct cli_command cli_bench_e2e;
 extern const struct cli_command cli_check;
 extern const struct cli_command cli_serve;
 extern const struct cli_command cli_puller;

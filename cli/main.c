@@ -73,6 +73,10 @@ int main(int count, char **arguments)
 	/* Nor is all that was freed given back in one call. */
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
 	(void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+	/* That also ends the growth of the size from which memory is the system's own, page by page
+	   anew: deliveries of many ids are below it. */
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is no other thread yet */
+	(void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	/* A reader who leaves is seen as EPIPE, where it matters. */
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (count < 2) {

@@ -15,6 +15,7 @@ struct serve {
 	const char *puller;
 	const char *source;
 	const char *listen;
+	const char *state_dir;
 	bool skip_bad, exit_at_end, log_debug;
 };
 
@@ -25,6 +26,10 @@ static enum cli_status choose_source(const struct cli_command *command, const st
 	if (serve->puller && serve->source) {
 		return cli_refuse(command,
 			"--puller and --source exclude each other: changes come from one place");
+	}
+	if (serve->source && serve->state_dir) {
+		return cli_refuse(command,
+			"--state-dir is for a Puller, which can be asked to begin further back");
 	}
 	if (!serve->source && (serve->skip_bad || serve->exit_at_end)) {
 		return cli_refuse(command, "%s is for --source " NDJSON "PATH; a Puller has no %s",
@@ -111,6 +116,9 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 		{"listen", "ADDR",
 			"for gateways (default localhost:50052); port 0 takes a free one",
 			.text = &serve.listen},
+		{"state-dir", "DIR",
+			"of a Puller: keep in DIR what a restart needs to go on where it was",
+			.text = &serve.state_dir},
 		{"skip-bad", NULL, "of a file: skip lines that are no change, with a warning",
 			.flag = &serve.skip_bad},
 		{"exit-at-end", NULL, "of a file: end when all of it has been delivered",
@@ -128,6 +136,7 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 		return status;
 	}
 	options.listen_address = serve.listen;
+	options.state_dir = serve.state_dir;
 	options.skip_bad = serve.skip_bad;
 	options.log_fd = STDERR_FILENO;
 	options.log_debug = serve.log_debug;
@@ -148,6 +157,7 @@ const struct cli_command cli_serve = {
 		"file that has been read to its end leaves it up, unless --exit-at-end. ADDR is\n"
 		"host:port, [v6]:port or unix:/path.\n",
 	.examples = "  streamer serve --puller localhost:9000 --listen localhost:50052\n"
+		    "  streamer serve --puller localhost:9000 --state-dir /var/lib/streamer\n"
 		    "  streamer serve --source " NDJSON "changes.ndjson --exit-at-end\n"
 		    "  make-changes | streamer serve --source " NDJSON "- --workers 4\n",
 	.run = run,

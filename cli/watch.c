@@ -20,6 +20,8 @@ struct watch {
 	struct cli_list conditions;
 	const char *expression;
 	bool is_json;
+	bool goes_on; /* --reconnect */
+	bool was_connected;
 	uint64_t count; /* 0: no end */
 	uint64_t shown;
 	struct streamer_filter *filters;
@@ -132,6 +134,39 @@ static bool show_delivery(
 	return false;
 }
 
+/* Whoever has never been there is not waited for, unless told to; who was is expected back. */
+static bool show_state(
+	struct watch *watch, const struct streamer_item *item, enum cli_status *ret_status)
+{
+	bool is_connected = item->connection == STREAMER_CONNECTED;
+	if (!is_connected && !watch->was_connected && !watch->goes_on) {
+		cli_say(watch->command, "no stream: %.*s", CLI_BYTES(item->text));
+		*ret_status = CLI_FAILED;
+		return false;
+	}
+	if (!is_connected) {
+		cli_say(watch->command, "%.*s; trying again", CLI_BYTES(item->text));
+	} else if (watch->was_connected) {
+		cli_say(watch->command, "connected again");
+	}
+	watch->was_connected = watch->was_connected || is_connected;
+	return true;
+}
+
+static bool show_answer(
+	struct watch *watch, const struct streamer_item *item, enum cli_status *ret_status)
+{
+	if (item->accepted) {
+		cli_say(watch->command, "subscribed to %s/%s at %s", watch->database,
+			watch->collection, watch->streamer);
+		return true;
+	}
+	cli_say(watch->command, "the subscription is refused: %.*s%s%.*s", CLI_BYTES(item->text),
+		item->hint.size > 0 ? "; " : "", CLI_BYTES(item->hint));
+	*ret_status = CLI_FAILED;
+	return false;
+}
+
 /* The same. */
 static bool take_item(
 	struct watch *watch, const struct streamer_item *item, enum cli_status *ret_status)
@@ -140,15 +175,7 @@ static bool take_item(
 	case STREAMER_DELIVERY:
 		return show_delivery(watch, item, ret_status);
 	case STREAMER_ANSWER:
-		if (item->accepted) {
-			cli_say(watch->command, "subscribed to %s/%s at %s", watch->database,
-				watch->collection, watch->streamer);
-			return true;
-		}
-		cli_say(watch->command, "the subscription is refused: %.*s%s%.*s",
-			CLI_BYTES(item->text), item->hint.size > 0 ? "; " : "",
-			CLI_BYTES(item->hint));
-		break;
+		return show_answer(watch, item, ret_status);
 	case STREAMER_NOTICE:
 		cli_say(watch->command, "the expression %.*s", CLI_BYTES(item->text));
 		return true;
@@ -156,7 +183,7 @@ static bool take_item(
 		cli_say(watch->command, "changes are missing here");
 		return true;
 	case STREAMER_STATE:
-		return true;
+		return show_state(watch, item, ret_status);
 	case STREAMER_END:
 		cli_say(watch->command, "%s: %.*s",
 			watch->shown > 0 ? "the stream has ended" : "no stream",
@@ -274,6 +301,8 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 		{"where", "EXPR", "only changes for which this CEL expression is true",
 			.text = &watch.expression},
 		{"json", NULL, "one JSON object a line", .flag = &watch.is_json},
+		{"reconnect", NULL, "wait for a Streamer that is not there yet",
+			.flag = &watch.goes_on},
 		{"count", "N", "end with status 0 after that many changes", .count = &watch.count},
 		{0},
 	};
@@ -299,7 +328,9 @@ const struct cli_command cli_watch = {
 		"expression such as age > 18 && room in ['a', 'b']; see streamer check. Ends with\n"
 		"status 0 at SIGTERM, SIGINT, --count, or when nobody reads its output; with 1 "
 		"when\n"
-		"the subscription is refused or the connection lost.\n",
+		"the subscription is refused, or nobody listens at ADDR. A connection that is lost "
+		"is\n"
+		"made again, and says so on stderr; what came meanwhile is shown then.\n",
 	.examples =
 		"  streamer watch --database default --collection users --filter 'age >= 18'\n"
 		"  streamer watch --database default --collection users --id u1 --json\n"

@@ -8,10 +8,11 @@
  *
  * Threads: the library has threads of its own and never calls back from them. An engine's functions
  * may be called from any one thread at a time; a stream's too, and each stream may have another
- * thread. What differs is said at the function. Errors: every function that can fail says so by its
- * result; outputs are untouched then. `failure`, where there is one, may be NULL, and tells a
- * person what was wrong and what would be right. Strings: UTF-8. Pointers passed in are borrowed
- * for the call, those passed out for as long as said.
+ * thread; only streamer_wait and what opens or closes an engine or closes a stream may block, so
+ * any event loop can poll the descriptors. What differs is said at the function. Errors: every
+ * function that can fail says so by its result; outputs are untouched then. `failure`, where there
+ * is one, may be NULL, and tells a person what was wrong and what would be right. Strings: UTF-8.
+ * Pointers passed in are borrowed for the call, those passed out for as long as said.
  */
 #ifndef STREAMER_H
 #define STREAMER_H
@@ -74,10 +75,10 @@ enum streamer_source {
 struct streamer_options {
 	enum streamer_source source;
 	const char *source_address;
-	const char *
-		listen_address; /* for gateways, "host:port", port 0 takes a free one; NULL: none */
-	bool skip_bad;          /* NDJSON: skip lines that are no change, counted and logged */
-	int log_fd;             /* one line per message; -1: none */
+	const char *listen_address; /* for gateways; port 0 takes a free one; NULL: none */
+	const char *state_dir;      /* PULLER: a folder that lets the next life go on; NULL: none */
+	bool skip_bad;              /* NDJSON: skip lines that are no change, counted and logged */
+	int log_fd;                 /* one line per message; -1: none */
 	bool log_debug;
 	int64_t limits[STREAMER_LIMITS_MAX]; /* by streamer_options_set */
 };
@@ -85,8 +86,7 @@ struct streamer_options {
 /* A push engine without listener, log on descriptor 2, every limit at its default. */
 void streamer_options_init(struct streamer_options *options);
 
-/* Sets a limit by its name, such as "queue_hard_bytes" (or "queue-hard-bytes"), to a decimal
- * number. */
+/* Sets a limit by its name, such as "queue_hard_bytes" (or "queue-hard-bytes"), to a number. */
 enum streamer_err streamer_options_set(struct streamer_options *options, const char *name,
 	const char *value, struct streamer_failure *failure);
 
@@ -129,10 +129,7 @@ const char *streamer_address(const struct streamer *streamer);
 enum streamer_err streamer_push(struct streamer *streamer, const char *change, size_t size,
 	struct streamer_failure *failure);
 
-/*
- * Readable when something has changed: STREAMER_FULL is over, or streamer_status tells another
- * state. streamer_status clears it. The descriptor is the engine's.
- */
+/* Readable when STREAMER_FULL is over, or streamer_status, which clears it, tells another state. */
 int streamer_fd(const struct streamer *streamer);
 
 enum streamer_source_state {
@@ -151,10 +148,7 @@ struct streamer_status {
 /* How it stands now. Makes the descriptor of streamer_fd unreadable. */
 void streamer_status(struct streamer *streamer, struct streamer_status *ret_status);
 
-/*
- * All figures as Prometheus text into `text`, at most `size` bytes with a NUL; returns how long the
- * whole is without it, as snprintf does. Any thread.
- */
+/* All figures as Prometheus text, written and counted as snprintf does. Any thread. */
 size_t streamer_metrics(const struct streamer *streamer, char *text, size_t size);
 
 /* ---- a stream -------------------------------------------------------------------------------- */
@@ -166,11 +160,30 @@ enum streamer_err streamer_stream_open(
 	struct streamer *streamer, struct streamer_stream **ret_stream);
 
 /*
- * A consumer of a Streamer elsewhere, "host:port". Returns at once; a STATE item tells when it is
- * connected, a CLOSED item that it could not be, or is no more. It does not reconnect.
+ * A consumer of a Streamer elsewhere. Returns at once; a thread of the stream's own connects, and
+ * again whenever the connection is lost, after a wait that grows from try to try. STATE items tell.
+ * It subscribes to everything anew and goes on behind the last position; where that cannot be done
+ * there is a GAP. END comes only if that Streamer refuses in a way that no other try would change.
  */
+struct streamer_connect_options {
+	const char *address;    /* "host:port", "[v6]:port" or "unix:/path" */
+	const char *gateway_id; /* for that Streamer's log; NULL: none */
+	/* An earlier item's position, to go on behind with streamer_resume; empty: from now on. */
+	struct streamer_bytes after;
+	int64_t heartbeat_ms; /* 30 s; more often if that Streamer wants it */
+	int64_t activity_ms;  /* 90 s: so long without a sign of life it is taken for dead */
+	int64_t backoff_min_ms, backoff_max_ms; /* 1 s, 30 s: the wait doubles, with jitter */
+	size_t message_bytes_max;               /* 64 MiB: a larger change comes as a GAP */
+	size_t queue_bytes_max;   /* 8 MiB not received: that Streamer is held back until half is */
+	size_t waiting_bytes_max; /* 64 MiB of subscribes not sent yet: more of them are refused */
+};
+void streamer_connect_options_init(struct streamer_connect_options *options);
+enum streamer_err streamer_connect_with(const struct streamer_connect_options *options,
+	struct streamer_failure *failure, struct streamer_stream **ret_stream);
 enum streamer_err streamer_connect(
 	const char *address, struct streamer_failure *failure, struct streamer_stream **ret_stream);
+/* All has been subscribed to: what came after options.after may follow. Else it waits lease_ms. */
+enum streamer_err streamer_resume(struct streamer_stream *stream);
 
 void streamer_stream_close(struct streamer_stream *stream); /* NULL is fine */
 
@@ -201,7 +214,7 @@ enum streamer_err streamer_subscribe(struct streamer_stream *stream,
 	const struct streamer_subscription *subscription, struct streamer_failure *failure,
 	char ret_id[STREAMER_ID_SIZE]);
 
-/* No answer follows; what is already queued still comes. */
+/* No answer follows, nor one to a subscribe that has none yet; what is queued still comes. */
 enum streamer_err streamer_unsubscribe(struct streamer_stream *stream, const char *id);
 
 enum streamer_operation { STREAMER_INSERT = 1, STREAMER_UPDATE = 2, STREAMER_DELETE = 4 };
@@ -210,12 +223,14 @@ const char *streamer_operation_name(enum streamer_operation operation);
 
 enum streamer_item_kind {
 	STREAMER_DELIVERY = 1,
-	STREAMER_ANSWER, /* to a subscribe */
-	STREAMER_STATE,  /* of the connection, streamer_connect only: it is there */
+	STREAMER_ANSWER, /* to a subscribe; later once more if a new connection refuses it */
+	STREAMER_STATE,  /* of the connection, streamer_connect only */
 	STREAMER_END,    /* the last item: why the stream has ended */
 	STREAMER_NOTICE, /* an expression keeps failing, or was stopped: it may match too little */
 	STREAMER_GAP,    /* changes are missing here: read anew what must not be missed */
 };
+
+enum streamer_connection { STREAMER_CONNECTED = 1, STREAMER_RECONNECTING };
 
 enum streamer_gap_reason {
 	STREAMER_GAP_UNKNOWN,   /* the Streamer cannot tell what this stream has missed */
@@ -238,6 +253,8 @@ struct streamer_item {
 	int64_t received_us;            /* when the engine read it, Unix time; 0: not known */
 	const struct streamer_bytes *subscription_ids;
 	size_t subscription_ids_count;
+	bool replayed;                  /* out of that Streamer's history */
+	struct streamer_bytes position; /* also of a GAP: for `after`; opaque; empty: not known */
 
 	/* ANSWER */
 	struct streamer_bytes subscription_id;
@@ -245,14 +262,14 @@ struct streamer_item {
 	uint32_t filter;       /* not accepted: which filter is wrong, from 1; 0: none of them */
 	uint32_t line, column; /* not accepted: where in the expression, from 1; 0: nowhere */
 
-	/* NOTICE: subscription_ids. GAP: */
+	/* NOTICE: subscription_ids. GAP: these (none: all), and of TOO_LARGE the event: */
 	enum streamer_gap_reason gap_reason;
 	uint64_t gap_events; /* how many changes; 0: not known */
 
-	/* ANSWER that is not accepted, NOTICE, END: for people; for a refusal also what would be
-	   right */
+	/* For people: ANSWER not accepted (and what would be right), NOTICE, RECONNECTING, END */
 	struct streamer_bytes text, hint;
-	enum streamer_err why; /* END */
+	enum streamer_connection connection; /* STATE */
+	enum streamer_err why;               /* END */
 };
 
 /*

@@ -6,7 +6,7 @@
 #   valgrind       the same under valgrind
 #   clang-release  the same as clang's release build
 #   fuzz           each fuzzer for FUZZ_SECONDS (60), from its corpus, under the sanitizers
-#   docs           the README's example, compiled against the library and run
+#   docs           the README's example, compiled against the installed library and run
 #   format         clang-format
 #   lint           clang's warnings, clang-tidy, cppcheck
 # Each lane leaves "<passed> <failed>" in build-lanes/<lane>.count: a test each, or the lane as one.
@@ -117,21 +117,25 @@ lane_fuzz() {
 lane_docs() {
 	build gcc gcc || return 1
 	local out=$lanes/docs
+	rm -rf "$out"
 	mkdir -p "$out"
 	awk '/^```c$/ {inside = 1; next} /^```$/ && inside {exit} inside' README.md >"$out/readme.c"
 	[ -s "$out/readme.c" ] || { echo "docs: README.md has no C example" && return 1; }
-	local libraries
-	libraries=$(PKG_CONFIG_PATH=$lanes/gcc/meson-private pkg-config --static --libs-only-l streamer)
-	# shellcheck disable=SC2086 # a list of options
-	gcc -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude "$out/readme.c" -o "$out/readme-static" \
-		${libraries/-lstreamer/"$lanes/gcc/src/libstreamer.a"} -pthread &&
-		gcc -std=c11 -Iinclude "$out/readme.c" -o "$out/readme-shared" \
-			-L"$lanes/gcc/src" -Wl,-rpath,"$lanes/gcc/src" -lstreamer &&
-		timeout 60 "$out/readme-static" && timeout 60 "$out/readme-shared"
+	make --silent install BUILD="$lanes/gcc" PREFIX="$out/installed" || return 1
+	local -x PKG_CONFIG_PATH LD_LIBRARY_PATH
+	PKG_CONFIG_PATH=$(dirname "$(find "$out/installed" -name streamer.pc)")
+	LD_LIBRARY_PATH=$(pkg-config --variable=libdir streamer)
+	local shared static
+	shared=$(pkg-config --cflags --libs streamer)
+	static=$(pkg-config --static --cflags --libs streamer)
+	# shellcheck disable=SC2086 # lists of options
+	gcc -std=c11 -Wall -Wextra -Wpedantic -Werror "$out/readme.c" -o "$out/readme-shared" $shared &&
+		gcc -std=c11 "$out/readme.c" -o "$out/readme-static" ${static/-lstreamer/-l:libstreamer.a} &&
+		timeout 60 "$out/readme-shared" && timeout 60 "$out/readme-static"
 }
 
 sources() {
-	find src include cli bench tests -name node_modules -prune -o \( -name "*.[ch]" -o -name "*.cc" \) -print | sort
+	find src include cli bench examples tests -name node_modules -prune -o \( -name "*.[ch]" -o -name "*.cc" \) -print | sort
 }
 
 lane_format() {

@@ -63,12 +63,37 @@ static struct arena_block *add_block(struct arena *arena, size_t capacity)
 	return block;
 }
 
+static size_t rounded(size_t size)
+{
+	return size > 0 ? (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
+}
+
+enum err arena_reserve(struct arena *arena, size_t size)
+{
+	struct arena_block *newest = arena->block;
+	if (size > SIZE_MAX / 2) {
+		return ERR_MEMORY;
+	}
+	size = rounded(size);
+	if (newest && size <= newest->capacity - arena->used) {
+		return OK;
+	}
+	struct arena_block *block = add_block(arena, size);
+	if (!block) {
+		return ERR_MEMORY;
+	}
+	block->older = newest;
+	arena->block = block;
+	arena->used = 0;
+	return OK;
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
 	if (size > SIZE_MAX / 2) {
 		return NULL;
 	}
-	size = size > 0 ? (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1) : ALIGNMENT;
+	size = rounded(size);
 	struct arena_block *newest = arena->block;
 	if (newest && size <= newest->capacity - arena->used) {
 		void *piece = newest->data + arena->used;

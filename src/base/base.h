@@ -81,6 +81,17 @@ void *mem_calloc(size_t count, size_t size) MUST_CHECK;   /* zeroed; NULL on lac
 void *mem_realloc(void *pointer, size_t size) MUST_CHECK; /* size > 0; NULL on lack, old kept */
 void mem_free(void *pointer);                             /* NULL is fine */
 
+/*
+ * Bytes that this thread has allocated less those that it has freed, as the allocator rounds them;
+ * it wraps around, and under a test's hook knows only what it is told by mem_note. Only the
+ * difference between two calls says something: what was done between them has taken so much, or
+ * given back.
+ */
+size_t mem_used(void);
+/* What the allocator does not see, such as a pool's pieces or another library's memory, about: so
+ * much more, or fewer, is in use on behalf of this thread. */
+void mem_note(size_t more, size_t fewer);
+
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
 /* A borrowed run of bytes, not NUL-terminated. Zeroed is the empty run. */
@@ -126,6 +137,8 @@ struct arena {
 void arena_fini(struct arena *arena);
 void arena_reset(struct arena *arena); /* keeps the largest block for the next round */
 void *arena_alloc(struct arena *arena, size_t size) MUST_CHECK; /* 16-aligned; NULL on lack */
+/* What is allocated next comes out of one block, up to `size` bytes of it. */
+enum err arena_reserve(struct arena *arena, size_t size) MUST_CHECK;
 /* A copy of `bytes`, with a NUL behind it. Data is NULL on lack only. */
 struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
 
@@ -135,7 +148,8 @@ struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
 
 /*
  * Small pieces in great numbers, without a header for each, whose coming and going costs the same
- * however many there are. Zeroed is empty and valid; it must not move while it has pieces.
+ * however many there are. Zeroed is empty and valid; it must not move while it has pieces. What
+ * mem_used knows of it are the pieces; room that others have left is there for the next.
  */
 struct pool {
 	struct pool_link *slabs[POOL_PIECE_MAX / 8]; /* with room, for each size */

@@ -82,10 +82,12 @@ static enum err add_block(struct pool *pool)
 {
 	size_t size = pool->block_bytes > 0 ? pool->block_bytes * 2 : BLOCK_MIN;
 	size = size < BLOCK_MAX ? size : BLOCK_MAX;
+	size_t before = mem_used();
 	struct pool_block *block = mem_alloc(size);
 	if (!block) {
 		return ERR_MEMORY;
 	}
+	mem_note(before, mem_used()); /* its pieces count, when they are in use */
 	uintptr_t least = (uintptr_t)block + sizeof(*block);
 	*block = (struct pool_block){
 		.fresh = (least + SLAB_BYTES - 1) & ~(uintptr_t)(SLAB_BYTES - 1),
@@ -108,7 +110,9 @@ static bool reuse_block(struct pool *pool)
 static void free_block(struct pool_block *block)
 {
 	UNPOISON(block, block->end - (uintptr_t)block);
+	size_t before = mem_used();
 	mem_free(block);
+	mem_note(before, mem_used());
 }
 
 static struct pool_slab *take_slab(struct pool *pool, uint32_t size)
@@ -200,6 +204,7 @@ void *pool_alloc(struct pool *pool, size_t size)
 		slab->fresh += slab->size;
 	}
 	UNPOISON(piece, size);
+	mem_note(slab->size, 0);
 	slab->used++;
 	if (!slab_has_room(slab)) {
 		link_remove(&slab->link);
@@ -223,6 +228,7 @@ void pool_free(struct pool *pool, void *piece, size_t size)
 	*(void **)piece = slab->free;
 	slab->free = piece;
 	POISON(piece, slab->size);
+	mem_note(0, slab->size);
 	if (--slab->used == 0) {
 		link_remove(&slab->link);
 		give_slab(pool, slab);

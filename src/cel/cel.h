@@ -162,7 +162,7 @@ bool cel_signature_at(size_t index, struct cel_signature *ret_signature);
 
 /*
  * Compiled patterns, each once for all programs of one thread. They are RE2's: a pattern's memory
- * is not seen by base's allocator, but bounded by `regex_bytes`.
+ * is bounded by `regex_bytes`, and mem_used knows it about.
  */
 struct cel_regex;
 enum err cel_regexes_new(uint32_t regex_bytes, struct cel_regexes **ret_regexes) MUST_CHECK;
@@ -173,7 +173,8 @@ struct cel_program;
 enum err cel_compile(const struct cel_expression *expression, struct cel_regexes *regexes,
 	const struct cel_limits *limits, struct cel_program **ret_program) MUST_CHECK;
 struct cel_program *cel_program_ref(struct cel_program *program);
-void cel_program_unref(struct cel_program *program); /* NULL is fine */
+void cel_program_unref(struct cel_program *program);         /* NULL is fine */
+size_t cel_program_bytes(const struct cel_program *program); /* and of its patterns, about */
 
 /* One evaluation. `slots` are the scope's variables, in its order; an ERROR stands for none. */
 struct cel_run {

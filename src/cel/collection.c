@@ -1,7 +1,7 @@
 /*
  * Lists and maps of both kinds. An object of a document may repeat a name: the last one counts, and
- * the others are passed over. In a large object they are found with a table of hashes, so that no
- * look at all entries costs more than their number.
+ * the others are passed over. In a large object they are found by sorting, so that no look at all
+ * entries costs much more than their number.
  */
 #include "run_priv.h"
 
@@ -47,61 +47,84 @@ static bool is_repeated_behind(const struct value *name, const struct value *end
 	return false;
 }
 
-/* Which names have been seen, walking an object from its end. */
-struct names {
-	const struct value **slots;
-	size_t mask;
-};
-
-static bool note_name(struct names *names, const struct value *name)
+/* Of two names, in any order that tells them apart. */
+static int order_names(const struct value *a, const struct value *b)
 {
-	struct bytes text = value_text(name);
-	size_t at = (size_t)bytes_hash(text, 0) & names->mask;
-	while (names->slots[at]) {
-		if (bytes_equal(value_text(names->slots[at]), text)) {
-			return false;
-		}
-		at = (at + 1) & names->mask;
+	if (a->size != b->size) {
+		return a->size < b->size ? -1 : 1;
 	}
-	names->slots[at] = name;
-	return true;
+	return bytes_compare(value_text(a), value_text(b));
+}
+
+static int order_places(const struct value *a, const struct value *b)
+{
+	return (a > b) - (a < b);
+}
+
+/* Merges runs of twice the length each time; equal ones keep their order. */
+static void sort_members(const struct value **members, const struct value **spare, size_t count,
+	int (*order)(const struct value *a, const struct value *b))
+{
+	for (size_t run = 1; run < count; run *= 2) {
+		for (size_t start = 0; start < count; start += 2 * run) {
+			size_t left = start;
+			size_t middle = count - start > run ? start + run : count;
+			size_t end = count - middle > run ? middle + run : count;
+			size_t right = middle;
+			for (size_t to = start; to < end; to++) {
+				bool is_left = left < middle &&
+					(right == end || order(members[left], members[right]) <= 0);
+				spare[to] = is_left ? members[left++] : members[right++];
+			}
+		}
+		memcpy(members, spare, count * sizeof(const void *));
+	}
 }
 
 /*
- * The names of an object, each as it stands last, from the last to the first, to `ret_names` (of as
- * many places as there are members; NULL: they are only counted). ERR_MEMORY.
+ * The names of an object that repeats some, or is too large to know: each as it stands last, in
+ * their order, to `names` and their number. Sorted, not hashed: whoever writes a document chooses
+ * the names, and might choose those that a hash brings together. ERR_MEMORY.
  */
 static enum err distinct_names(
-	const struct value *object, const struct value **ret_names, size_t *ret_count)
+	const struct value *object, const struct value **names, size_t *ret_count)
 {
-	size_t capacity = 64;
-	while (capacity < (size_t)object->size * 2) {
-		capacity *= 2;
-	}
-	const struct value **all = mem_alloc((capacity + object->size) * sizeof(const void *));
-	if (!all) {
+	const struct value **spare = mem_alloc(object->size * sizeof(const void *));
+	if (!spare) {
 		return ERR_MEMORY;
 	}
-	memset(all, 0, capacity * sizeof(const void *));
-	struct names names = {all, capacity - 1};
-	const struct value **members = all + capacity;
-	const struct value *name = object + 1;
-	for (uint32_t i = 0; i < object->size; i++) {
-		members[i] = name;
-		name = value_after(name + 1);
-	}
+	sort_members(names, spare, object->size, order_names);
 	size_t count = 0;
-	for (uint32_t i = object->size; i-- > 0;) {
-		if (note_name(&names, members[i])) {
-			if (ret_names) {
-				ret_names[count] = members[i];
-			}
-			count++;
-		}
+	for (size_t i = 0; i < object->size; i++) {
+		bool is_last = i + 1 == object->size || order_names(names[i], names[i + 1]) != 0;
+		names[count] = names[i];
+		count += is_last;
 	}
-	mem_free(all);
+	sort_members(names, spare, count, order_places);
+	mem_free(spare);
 	*ret_count = count;
 	return OK;
+}
+
+/* All names, and where one may be repeated each as it stands last. */
+static enum err names_of(
+	const struct value *object, const struct value **ret_names, size_t *ret_count)
+{
+	const struct value *name = object + 1;
+	for (uint32_t i = 0; i < object->size; i++) {
+		ret_names[i] = name;
+		name = value_after(name + 1);
+	}
+	*ret_count = object->size;
+	return object->is_sealed ? OK : distinct_names(object, ret_names, ret_count);
+}
+
+static enum err count_names(const struct value *object, size_t *ret_count)
+{
+	const struct value **names = mem_alloc(object->size * sizeof(const void *));
+	enum err err = names ? names_of(object, names, ret_count) : ERR_MEMORY;
+	mem_free(names);
+	return err;
 }
 
 size_t cel_count(struct cel_value collection)
@@ -110,10 +133,12 @@ size_t cel_count(struct cel_value collection)
 		return collection.size;
 	}
 	const struct value *object = collection.as.document;
-	size_t count = 0;
-	if (object->size > SMALL_OBJECT && distinct_names(object, NULL, &count) == OK) {
+	size_t count = object->size;
+	if (object->is_sealed ||
+		(object->size > SMALL_OBJECT && count_names(object, &count) == OK)) {
 		return count;
 	}
+	count = 0;
 	const struct value *end = value_after(object);
 	for (const struct value *name = object + 1; name < end; name = value_after(name + 1)) {
 		count += !is_repeated_behind(name, end);
@@ -133,11 +158,11 @@ struct cel_value cel_own_map(struct cel_run *run, struct cel_value map)
 	if (!entries || !names || !cel_spend(run, cel_steps_of(object->size))) {
 		return cel_stopped(run);
 	}
-	if (distinct_names(object, names, &count) != OK) {
+	if (names_of(object, names, &count) != OK) {
 		return cel_out_of_memory(run);
 	}
 	for (size_t i = 0; i < count; i++) {
-		const struct value *name = names[count - 1 - i];
+		const struct value *name = names[i];
 		entries[i] = (struct cel_entry){cel_of_document(name), cel_of_document(name + 1)};
 	}
 	return cel_map(entries, count);
@@ -178,11 +203,12 @@ bool cel_next_entry(struct cel_walk *walk, struct cel_entry *ret_entry)
 		*ret_entry = walk->collection.as.entries[walk->index++];
 		return true;
 	}
-	const struct value *end = value_after(walk->collection.as.document);
+	const struct value *object = walk->collection.as.document;
+	const struct value *end = value_after(object);
 	while (walk->cell < end) {
 		const struct value *name = walk->cell;
 		walk->cell = value_after(name + 1);
-		if (!is_repeated_behind(name, end)) {
+		if (object->is_sealed || !is_repeated_behind(name, end)) {
 			*ret_entry = (struct cel_entry){
 				cel_of_document(name), cel_of_document(name + 1)};
 			return true;

@@ -4,6 +4,7 @@
  * may be absorbed.
  */
 #include "program_priv.h"
+#include "regex_priv.h"
 
 #include <string.h>
 
@@ -368,4 +369,14 @@ void cel_program_unref(struct cel_program *program)
 	}
 	arena_fini(&program->arena);
 	mem_free(program);
+}
+
+size_t cel_program_bytes(const struct cel_program *program)
+{
+	size_t size = sizeof(*program) + program->arena.total +
+		program->kept_capacity * sizeof(const void *);
+	for (size_t i = 0; i < program->kept_count; i++) {
+		size += cel_regex_bytes(program->kept[i]);
+	}
+	return size;
 }

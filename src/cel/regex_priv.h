@@ -18,6 +18,7 @@ uint64_t cel_regex_steps(const struct cel_regex *regex, size_t size);
 /* The steps of compiling a pattern: before, and when it is known what came of it. */
 uint64_t cel_regex_price(struct bytes pattern);
 uint64_t cel_regex_program(const struct cel_regex *regex);
+size_t cel_regex_bytes(const struct cel_regex *regex); /* of memory, RE2's included, about */
 
 /* The leftmost match from `start` on: OK, ERR_NOT_FOUND or ERR_MEMORY. `count` is at most 10. */
 enum err cel_regex_find(const struct cel_regex *regex, struct bytes text, size_t start,

@@ -1,7 +1,7 @@
 /*
  * Compiled patterns. A list of them belongs to one thread and holds each pattern once, however many
  * programs use it: it goes when the last of them does. What RE2 allocates is bounded by the limit
- * that a pattern was compiled with, and is not seen by base's allocator.
+ * that a pattern was compiled with; base's allocator does not see it, and is told about how much.
  */
 #include "regex_priv.h"
 
@@ -12,6 +12,7 @@ struct cel_regex {
 	size_t references;
 	uint32_t groups;
 	uint32_t program;
+	size_t noted;         /* of RE2's memory */
 	struct bytes pattern; /* behind this */
 };
 
@@ -25,6 +26,14 @@ struct cel_regexes {
 
 /* What comes of \pL and its like, about: some are larger, rare ones smaller. */
 #define CLASS_INSTRUCTIONS 256U
+
+/* What RE2 was seen to take when it had matched for a while: rather more than less. */
+static size_t re2_bytes(uint32_t program, uint32_t regex_bytes)
+{
+	const size_t fixed = 6144;
+	size_t of_program = (size_t)program * 144;
+	return fixed + (of_program < regex_bytes ? of_program : regex_bytes);
+}
 
 static enum err refuse(
 	enum re2_outcome outcome, uint32_t regex_bytes, const char *text, struct err_info *info)
@@ -110,6 +119,8 @@ enum err cel_regex_new(struct bytes pattern, uint32_t regex_bytes, struct err_in
 	regex->references = 1;
 	regex->groups = cel_re2_groups(regex->re2);
 	regex->program = cel_re2_program(regex->re2);
+	regex->noted = re2_bytes(regex->program, regex_bytes);
+	mem_note(regex->noted, 0);
 	if (pattern.size > 0) {
 		memcpy(regex + 1, pattern.data, pattern.size);
 	}
@@ -121,6 +132,7 @@ enum err cel_regex_new(struct bytes pattern, uint32_t regex_bytes, struct err_in
 void cel_regex_free(struct cel_regex *regex)
 {
 	if (regex) {
+		mem_note(0, regex->noted);
 		cel_re2_free(regex->re2);
 		mem_free(regex);
 	}
@@ -134,6 +146,11 @@ uint32_t cel_regex_groups(const struct cel_regex *regex)
 uint64_t cel_regex_steps(const struct cel_regex *regex, size_t size)
 {
 	return cel_steps_of(size) * (1 + regex->program / 4);
+}
+
+size_t cel_regex_bytes(const struct cel_regex *regex)
+{
+	return sizeof(*regex) + regex->pattern.size + regex->noted;
 }
 
 uint64_t cel_regex_program(const struct cel_regex *regex)

@@ -1,6 +1,7 @@
 /* An event's life: made with one holder, freed whole by the last. Nothing here reads what is in it.
  */
 #include "event.h"
+#include "value.h"
 
 enum err event_new(struct event **ret_event)
 {
@@ -34,4 +35,37 @@ void event_unref(struct event *event)
 		arena_fini(&event->arena);
 		mem_free(event);
 	}
+}
+
+enum err event_place(struct event *event, uint64_t epoch)
+{
+	const struct model_change *change = &event->change;
+	const struct model_position position = {.epoch = epoch,
+		.sequence = event->sequence,
+		.backend_hash = event->is_break ? 0 : bytes_hash(change->backend, 0),
+		.cluster_seconds = change->cluster_seconds,
+		.cluster_increment = change->cluster_increment,
+		.event_id_hash = event->is_break ? 0 : bytes_hash(change->event_id, 0)};
+	char *place = arena_alloc(&event->arena, MODEL_POSITION_SIZE);
+	if (!place) {
+		return ERR_MEMORY;
+	}
+	model_position_write(&position, place);
+	event->position = (struct bytes){place, MODEL_POSITION_SIZE};
+	return OK;
+}
+
+size_t event_size(const struct event *event)
+{
+	const struct model_change *change = &event->change;
+	size_t size = sizeof(*event) + event->position.size + event->collection.size +
+		event->document_id.size + event->encoded.size + event->encoded_bare.size;
+	size += change->event_id.size + change->database.size + change->store_collection.size +
+		change->store_id.size + change->full_document.size + change->update.size +
+		change->backend.size;
+	if (event->document) {
+		size += (size_t)(value_after(event->document) - event->document) *
+			sizeof(*event->document);
+	}
+	return size;
 }

@@ -1,6 +1,7 @@
 /*
- * event: one change on its way through the engine, immutable and counted; and who is interested in
- * what. Owns: the bytes of its change, its document's tape and its encoding, all in one arena.
+ * event: one change, or a break in the source, on its way through the engine, immutable and
+ * counted; and who is interested in what.
+ * Owns: the bytes of its change, its document's tape and its encoding, all in one arena.
  * Threads: made by one thread; after that any thread may read it, and its count is atomic.
  * Errors: ERR_MEMORY.
  * Invariant: an event never changes after it has been handed out.
@@ -32,7 +33,11 @@ bool event_identity_parse(
 /* What every worker looks at comes first. */
 struct event {
 	_Atomic uint32_t holders;
-	uint64_t sequence; /* from 1, in the order of ingest */
+	uint64_t sequence;     /* from 1, in the order of ingest */
+	struct bytes position; /* where it stands, as clients are told */
+	bool is_break; /* no change: the source has lost some here; what a change has is zero */
+	bool is_history_only; /* another life has routed it: only for those who come back */
+	bool is_last_old;     /* and what comes next it has not */
 	int64_t received_us;
 	enum model_operation operation;
 	struct bytes collection;  /* the user's, from the document */
@@ -57,6 +62,11 @@ struct event {
 enum err event_new(struct event **ret_event) MUST_CHECK;
 struct event *event_ref(struct event *event);
 void event_unref(struct event *event); /* NULL is fine; the last one frees */
+
+/* Fills `position` from sequence and change, in this life of the engine. */
+enum err event_place(struct event *event, uint64_t epoch) MUST_CHECK;
+/* Bytes that it keeps alive, about. */
+size_t event_size(const struct event *event);
 
 /*
  * Who wants what: a counted table of (database, collection) pairs. Pairs that share a slot are

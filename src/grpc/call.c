@@ -15,6 +15,12 @@ enum err grpc_call_new(struct grpc_session *session, struct grpc_call **ret_call
 	if (!call) {
 		return ERR_MEMORY;
 	}
+	size_t keep = 2 * (size_t)session->options.send_buffer_bytes + GRPC_PREFIX_BYTES;
+	if (grpc_send_new(call, keep, &call->send)) {
+		mem_free(call);
+		return ERR_MEMORY;
+	}
+	call->send->lent = session->options.lent;
 	call->session = session;
 	call->deadline_us = INT64_MAX;
 	grpc_headers_reset(&call->headers, session->options.limits.header_bytes_max);
@@ -43,7 +49,7 @@ void grpc_call_free(struct grpc_call *call)
 	session->call_count--;
 	session->unfinished_bytes -= call->in_counted;
 	grpc_headers_reset(&call->headers, 0);
-	grpc_send_fini(&call->send);
+	grpc_send_leave(call->send);
 	buffer_fini(&call->in);
 	buffer_fini(&call->text);
 	mem_free(call);
@@ -93,7 +99,7 @@ void grpc_call_over(struct grpc_call *call, enum grpc_status status, struct byte
 		(void)nghttp2_session_set_stream_user_data(
 			call->session->http, call->stream_id, NULL);
 	}
-	grpc_send_fini(&call->send);
+	grpc_send_drop(call->send);
 	call->placed = 0;
 	grpc_session_ready(call, EVENT_ENDED);
 }
@@ -181,7 +187,7 @@ void grpc_call_finish(struct grpc_call *call, enum grpc_status status, const cha
 	call->state = CALL_FINISHED;
 	if (call->session->is_server) {
 		keep_end(call, status, bytes_of(text));
-		if (grpc_send_size(&call->send) == 0) {
+		if (grpc_send_unframed(call->send) == 0) {
 			send_end(call);
 		} else if (call->session->options.limits.linger_us > 0) {
 			call->lingers = true;
@@ -243,7 +249,8 @@ void grpc_call_pause(struct grpc_call *call, bool paused)
 
 /* ---- sending ----------------------------------------------------------------------------- */
 
-/* nghttp2 asks how much there is for the next DATA frame; send_data in frames.c copies it. */
+/* nghttp2 asks how much there is for the next DATA frame; send_data in frames.c puts it in the
+ * output. */
 /* NOLINTNEXTLINE(readability-function-size): nghttp2 gives the parameters */
 static ssize_t read_data(nghttp2_session *http, int32_t stream_id, uint8_t *place, size_t size_max,
 	uint32_t *flags, nghttp2_data_source *source, void *ctx)
@@ -255,7 +262,7 @@ static ssize_t read_data(nghttp2_session *http, int32_t stream_id, uint8_t *plac
 	if (!call) {
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
-	size_t size = grpc_send_size(&call->send);
+	size_t size = grpc_send_unframed(call->send);
 	bool is_last = call->state == CALL_FINISHED && size <= size_max;
 	if (size == 0 && (!is_last || call->sent_end)) {
 		call->data_is_deferred = true;
@@ -296,7 +303,7 @@ static enum err send_headers(struct grpc_call *call)
 
 static bool has_room(const struct grpc_call *call, size_t size)
 {
-	size_t used = grpc_send_size(&call->send);
+	size_t used = grpc_send_size(call->send);
 	size_t most = call->session->options.send_buffer_bytes;
 	return used == 0 || (used < most && size <= most - used);
 }
@@ -313,7 +320,7 @@ enum err grpc_call_begin(struct grpc_call *call, size_t size, char **ret_place)
 		call->wants_room = true;
 		return ERR_FULL;
 	}
-	enum err err = grpc_send_reserve(&call->send, size + GRPC_PREFIX_BYTES);
+	enum err err = grpc_send_reserve(call->send, size + GRPC_PREFIX_BYTES);
 	if (err) {
 		return err;
 	}
@@ -323,21 +330,21 @@ enum err grpc_call_begin(struct grpc_call *call, size_t size, char **ret_place)
 			return err;
 		}
 	}
-	unsigned char *prefix = (unsigned char *)call->send.data + call->send.end;
+	unsigned char *prefix = (unsigned char *)call->send->data + call->send->end;
 	prefix[0] = 0;
 	prefix[1] = (unsigned char)(size >> 24);
 	prefix[2] = (unsigned char)(size >> 16);
 	prefix[3] = (unsigned char)(size >> 8);
 	prefix[4] = (unsigned char)size;
 	call->placed = size + GRPC_PREFIX_BYTES;
-	*ret_place = call->send.data + call->send.end + GRPC_PREFIX_BYTES;
+	*ret_place = call->send->data + call->send->end + GRPC_PREFIX_BYTES;
 	return OK;
 }
 
 void grpc_call_commit(struct grpc_call *call)
 {
 	check(call->placed > 0);
-	grpc_send_add(&call->send, call->placed);
+	grpc_send_add(call->send, call->placed);
 	call->placed = 0;
 	if (call->data_is_deferred) {
 		call->data_is_deferred = false;
@@ -363,9 +370,26 @@ enum err grpc_call_send(struct grpc_call *call, struct bytes message)
 	return OK;
 }
 
+void grpc_call_ask(struct grpc_call *call)
+{
+	if (call->state == CALL_OPEN) {
+		grpc_session_ready(call, EVENT_WRITABLE);
+		grpc_session_wake(call->session);
+	}
+}
+
+void grpc_call_sent(struct grpc_call *call)
+{
+	size_t left = grpc_send_size(call->send);
+	size_t most = call->session->options.send_buffer_bytes;
+	if (left == 0 || (call->wants_room && left <= most / 2)) {
+		grpc_session_ready(call, EVENT_WRITABLE);
+	}
+}
+
 size_t grpc_call_room(const struct grpc_call *call)
 {
-	size_t used = grpc_send_size(&call->send) + GRPC_PREFIX_BYTES;
+	size_t used = grpc_send_size(call->send) + GRPC_PREFIX_BYTES;
 	size_t most = call->session->options.send_buffer_bytes;
 	if (call->state != CALL_OPEN || call->stream_is_gone || used >= most) {
 		return 0;
@@ -375,5 +399,10 @@ size_t grpc_call_room(const struct grpc_call *call)
 
 size_t grpc_call_unsent(const struct grpc_call *call)
 {
-	return grpc_send_size(&call->send);
+	return grpc_send_size(call->send);
+}
+
+size_t grpc_call_unframed(const struct grpc_call *call)
+{
+	return grpc_send_unframed(call->send);
 }

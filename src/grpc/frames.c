@@ -254,7 +254,7 @@ static int close_stream(nghttp2_session *http, int32_t stream_id, uint32_t http2
 
 /* ---- frames to the peer ------------------------------------------------------------------ */
 
-/* DATA goes from the call's buffer to the session's, behind what nghttp2 has given before. */
+/* DATA stands in the output behind what nghttp2 has given before. */
 static int send_data(nghttp2_session *http, nghttp2_frame *frame, const uint8_t *prefix,
 	size_t size, nghttp2_data_source *source, void *ctx)
 {
@@ -262,26 +262,16 @@ static int send_data(nghttp2_session *http, nghttp2_frame *frame, const uint8_t 
 	struct grpc_call *call = call_of(http, frame->hd.stream_id);
 	const size_t prefix_size = 9;
 	(void)source;
-	if (!call || grpc_send_size(&call->send) < size) {
+	if (!call || grpc_send_unframed(call->send) < size) {
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	}
-	if (grpc_send_reserve(&session->output, prefix_size + size)) {
+	struct bytes head = {(const char *)prefix, prefix_size};
+	if (grpc_output_frame(&session->output, head, call->send, size)) {
 		grpc_session_broken(session, NGHTTP2_ERR_NOMEM);
 		return NGHTTP2_ERR_WOULDBLOCK;
 	}
-	char *place = session->output.data + session->output.end;
-	memcpy(place, prefix, prefix_size);
-	if (size > 0) {
-		memcpy(place + prefix_size, call->send.data + call->send.start, size);
-	}
-	grpc_send_add(&session->output, prefix_size + size);
-	size_t most = session->options.send_buffer_bytes;
-	grpc_send_remove(&call->send, size, 2 * most + GRPC_PREFIX_BYTES);
-	size_t left = grpc_send_size(&call->send);
-	if (left == 0 || (call->wants_room && left <= most / 2)) {
-		grpc_session_ready(call, EVENT_WRITABLE);
-	}
-	return grpc_send_size(&session->output) < GRPC_OUTPUT_BYTES_MAX ? 0 : NGHTTP2_ERR_PAUSE;
+	grpc_call_sent(call);
+	return grpc_output_is_full(&session->output) ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* Behind its trailers a server wants nothing more of the stream. A GOAWAY with an error is the end.

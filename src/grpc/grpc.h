@@ -57,6 +57,18 @@ struct grpc_limits {
 	int64_t linger_us;             /* after a call's end, for the peer to read the rest */
 };
 
+/*
+ * A buffer that calls are lent, one after the other: from their first message in a turn until the
+ * socket has taken all, which for most is the end of the turn. So as many calls as there may be
+ * share memory that stays in the processor's caches, and those that are idle have none. Who does
+ * not get all away keeps it, and the next one brings another. Zeroed is empty; one thread's.
+ */
+struct grpc_lent {
+	char *data;
+	size_t capacity;
+};
+void grpc_lent_fini(struct grpc_lent *lent); /* when all its sessions are freed */
+
 struct grpc_options {
 	uint32_t message_bytes_max; /* larger messages of the peer end their call:
 				       RESOURCE_EXHAUSTED */
@@ -70,6 +82,7 @@ struct grpc_options {
 	const char *peer_is;     /* what the log calls a peer. NULL: "peer" */
 	const struct log *log;   /* NULL: silent */
 	struct metrics *metrics; /* NULL: not counted */
+	struct grpc_lent *lent;  /* NULL: each call keeps a buffer of its own */
 };
 
 struct grpc_call;
@@ -84,8 +97,8 @@ struct grpc_call_events {
 	void (*started)(void *ctx);
 	/* Server: the peer will send no more (half-close). May be NULL. */
 	void (*half_closed)(void *ctx);
-	/* There is room again after grpc_call_begin said ERR_FULL, or the buffer has run empty. May
-	 * be NULL. */
+	/* There is room again after grpc_call_begin said ERR_FULL, or the buffer has run empty, or
+	 * it was asked for. May be NULL. */
 	void (*writable)(void *ctx);
 	/* The last one. `text` is the status message, UTF-8, borrowed. */
 	void (*ended)(void *ctx, enum grpc_status status, struct bytes text);
@@ -104,8 +117,10 @@ const char *grpc_call_peer(const struct grpc_call *call);
 enum err grpc_call_begin(struct grpc_call *call, size_t size, char **ret_place) MUST_CHECK;
 void grpc_call_commit(struct grpc_call *call);
 enum err grpc_call_send(struct grpc_call *call, struct bytes message) MUST_CHECK; /* both in one */
+void grpc_call_ask(struct grpc_call *call); /* `writable` at the turn's end, ahead of the write */
 size_t grpc_call_room(const struct grpc_call *call);   /* payload bytes that begin would take now */
 size_t grpc_call_unsent(const struct grpc_call *call); /* bytes in the buffer */
+size_t grpc_call_unframed(const struct grpc_call *call); /* those that stand in no frame yet */
 
 /* Holds the peer back: no messages, and its flow-control window is not opened further. */
 void grpc_call_pause(struct grpc_call *call, bool paused);
@@ -168,7 +183,13 @@ void grpc_session_free(struct grpc_session *session); /* calls left end with UNA
  */
 enum err grpc_session_input(
 	struct grpc_session *session, struct bytes bytes, int64_t now_us) MUST_CHECK;
-/* Bytes for the peer: valid until the next call on the session. Empty: nothing to send now. */
+/*
+ * Bytes for the peer, in at most `most` pieces: valid until the next call on the session or on a
+ * call of its. None: nothing to send now; else more may follow when these have been sent.
+ */
+enum err grpc_session_pieces(struct grpc_session *session, struct iovec *pieces, size_t most,
+	size_t *ret_count) MUST_CHECK;
+/* The first piece; empty: none. */
 enum err grpc_session_output(struct grpc_session *session, struct bytes *ret_bytes) MUST_CHECK;
 void grpc_session_sent(
 	struct grpc_session *session, size_t bytes); /* that many of them have left */

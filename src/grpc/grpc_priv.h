@@ -62,21 +62,62 @@ enum grpc_status grpc_status_of_reset(uint32_t http2_error);
 
 /* ---- a call's bytes on their way out (send.c) ------------------------------------------------ */
 
-/* Contiguous; bytes leave at `start` and come at `end`. Zeroed is empty and valid. */
+/*
+ * Contiguous; bytes leave at `start` and come at `end`. Zeroed is empty and valid but for `keep`.
+ * The first `framed` bytes stand in the session's output, and stay in order until they are sent.
+ */
 struct grpc_send {
 	char *data;
 	size_t start, end, capacity;
-	size_t peak;   /* most bytes since it was last empty */
-	unsigned calm; /* how often in a row it ran empty having been far too large */
+	size_t framed;
+	size_t seen;            /* output.c's */
+	size_t peak;            /* most bytes since it was last empty */
+	size_t keep;            /* larger buffers are given back as soon as they are empty */
+	unsigned calm;          /* how often in a row it ran empty having been far too large */
+	struct grpc_call *call; /* NULL: none, or it has gone */
+	struct grpc_lent *lent; /* NULL: the buffer is its own */
 };
 
 void grpc_send_fini(struct grpc_send *send);
+enum err grpc_send_new(struct grpc_call *call, size_t keep, struct grpc_send **ret_send) MUST_CHECK;
+void grpc_send_free(struct grpc_send *send);
 size_t grpc_send_size(const struct grpc_send *send);
+size_t grpc_send_unframed(const struct grpc_send *send);
+/* Forgets what has not been framed. */
+void grpc_send_drop(struct grpc_send *send);
+/* Its call goes: it is freed now, or when what has been framed is sent. */
+void grpc_send_leave(struct grpc_send *send);
 /* Room for `size` bytes at data + end. */
 enum err grpc_send_reserve(struct grpc_send *send, size_t size) MUST_CHECK;
 void grpc_send_add(struct grpc_send *send, size_t size);
-/* `keep`: larger buffers are given back as soon as they are empty, others after a while. */
-void grpc_send_remove(struct grpc_send *send, size_t size, size_t keep);
+/* An empty buffer larger than `keep` is given back at once, one far too large after a while. */
+void grpc_send_remove(struct grpc_send *send, size_t size);
+
+/* ---- a session's bytes on their way out (output.c) ------------------------------------------- */
+
+#define GRPC_PIECES_MAX 128
+
+struct grpc_piece {
+	struct grpc_send *from; /* NULL: `own` */
+	size_t size;
+};
+
+struct grpc_output {
+	struct grpc_send own;
+	struct grpc_piece pieces[GRPC_PIECES_MAX]; /* a ring */
+	size_t first, count;
+	size_t size; /* of all pieces */
+};
+
+bool grpc_output_is_full(const struct grpc_output *output); /* nothing more is to be added */
+enum err grpc_output_put(struct grpc_output *output, struct bytes bytes) MUST_CHECK;
+/* A DATA frame: its head, and the next bytes of a call's that have not been framed. */
+enum err grpc_output_frame(struct grpc_output *output, struct bytes head, struct grpc_send *from,
+	size_t size) MUST_CHECK;
+/* Where the first bytes are: valid until something is added here or to a call's buffer. */
+size_t grpc_output_pieces(struct grpc_output *output, struct iovec *pieces, size_t most);
+void grpc_output_sent(struct grpc_output *output, size_t size);
+void grpc_output_fini(struct grpc_output *output); /* when all calls have left */
 
 /* ---- call ------------------------------------------------------------------------------------ */
 
@@ -117,7 +158,7 @@ struct grpc_call {
 	bool peer_is_done; /* END_STREAM came */
 	bool told_half_close;
 
-	struct grpc_send send;
+	struct grpc_send *send;
 	size_t placed; /* by grpc_call_begin, prefix included */
 	bool wants_room;
 	bool data_is_deferred; /* nghttp2 waits for nghttp2_session_resume_data */
@@ -131,6 +172,7 @@ struct grpc_call {
 
 enum err grpc_call_new(struct grpc_session *session, struct grpc_call **ret_call) MUST_CHECK;
 void grpc_call_free(struct grpc_call *call);
+void grpc_call_sent(struct grpc_call *call); /* bytes have left its buffer: there may be room */
 bool grpc_call_hears(const struct grpc_call *call); /* whether it takes messages, paused or not */
 /* `ended` is queued; the stream goes its own way. The first end counts. */
 void grpc_call_over(struct grpc_call *call, enum grpc_status status, struct bytes text);
@@ -170,7 +212,7 @@ struct grpc_session {
 	size_t unfinished_bytes; /* received and not delivered, of all calls */
 	struct grpc_call *ready_first, *ready_last;
 
-	struct grpc_send output;
+	struct grpc_output output;
 	int64_t now_us;
 	int64_t next_deadline_us; /* no call's deadline is before it */
 	int64_t resets_full_us;   /* when the allowance for resets will be whole again */

@@ -36,14 +36,15 @@ static bool write_out(struct grpc_link *link)
 {
 	size_t written = 0;
 	while (!link->is_full && written < FLUSH_BYTES_MAX) {
-		struct bytes bytes = {0};
-		enum err err = grpc_session_output(link->session, &bytes);
-		if (err || bytes.size == 0) {
+		struct iovec pieces[GRPC_PIECES_MAX];
+		size_t count = 0;
+		size_t taken = 0;
+		enum err err = grpc_session_pieces(link->session, pieces, GRPC_PIECES_MAX, &count);
+		if (err || count == 0) {
 			return false;
 		}
-		struct iovec piece = {(void *)(uintptr_t)bytes.data, bytes.size};
-		size_t taken = 0;
-		err = loop_conn_write(link->conn, &piece, 1, &taken);
+		size_t size = link->session->output.size; /* all of it stands in the pieces */
+		err = loop_conn_write(link->conn, pieces, count, &taken);
 		if (err) {
 			link->why = link->why ? link->why : err;
 			link->is_closing = true;
@@ -51,7 +52,7 @@ static bool write_out(struct grpc_link *link)
 		}
 		grpc_session_sent(link->session, taken);
 		written += taken;
-		link->is_full = taken < bytes.size;
+		link->is_full = taken < size;
 	}
 	return !link->is_full;
 }

@@ -277,6 +277,7 @@ static enum err session_new(
 	}
 	session->is_server = is_server;
 	session->options = complete(options);
+	session->output.own.keep = 4 * GRPC_OUTPUT_BYTES_MAX;
 	session->peer = "";
 	session->next_deadline_us = INT64_MAX;
 	enum err err = grpc_frames_new(&callbacks);
@@ -364,7 +365,7 @@ void grpc_session_free(struct grpc_session *session)
 	}
 	grpc_session_abandon(session, GRPC_UNAVAILABLE, "the connection is closed");
 	nghttp2_session_del(session->http);
-	grpc_send_fini(&session->output);
+	grpc_output_fini(&session->output);
 	mem_free(session->authority);
 	mem_free(session);
 }
@@ -374,7 +375,7 @@ void grpc_session_free(struct grpc_session *session)
 /* Takes frames from nghttp2 until it has none or a write's worth stands ready. */
 static void pump(struct grpc_session *session)
 {
-	while (grpc_send_size(&session->output) < GRPC_OUTPUT_BYTES_MAX) {
+	while (!grpc_output_is_full(&session->output)) {
 		if (session->failed == ERR_MEMORY) {
 			return;
 		}
@@ -387,36 +388,45 @@ static void pump(struct grpc_session *session)
 		if (size == 0) {
 			return;
 		}
-		if (grpc_send_reserve(&session->output, (size_t)size)) {
+		struct bytes bytes = {(const char *)data, (size_t)size};
+		if (grpc_output_put(&session->output, bytes)) {
 			grpc_session_broken(session, NGHTTP2_ERR_NOMEM);
 			return;
 		}
-		memcpy(session->output.data + session->output.end, data, (size_t)size);
-		grpc_send_add(&session->output, (size_t)size);
 	}
 }
 
-enum err grpc_session_output(struct grpc_session *session, struct bytes *ret_bytes)
+enum err grpc_session_pieces(
+	struct grpc_session *session, struct iovec *pieces, size_t most, size_t *ret_count)
 {
 	check(!session->is_inside);
 	session->is_inside = true;
 	do {
 		pump(session);
-	} while (tell_all(session) && grpc_send_size(&session->output) < GRPC_OUTPUT_BYTES_MAX);
+	} while (tell_all(session) && !grpc_output_is_full(&session->output));
 	session->is_inside = false;
-	size_t size = grpc_send_size(&session->output);
-	if (size == 0 && session->failed) {
+	if (session->output.size == 0 && session->failed) {
 		return session->failed;
 	}
-	*ret_bytes =
-		(struct bytes){size ? session->output.data + session->output.start : NULL, size};
+	*ret_count = grpc_output_pieces(&session->output, pieces, most);
 	return OK;
+}
+
+enum err grpc_session_output(struct grpc_session *session, struct bytes *ret_bytes)
+{
+	struct iovec piece = {0};
+	size_t count = 0;
+	enum err err = grpc_session_pieces(session, &piece, 1, &count);
+	if (err == OK) {
+		*ret_bytes = (struct bytes){piece.iov_base, piece.iov_len};
+	}
+	return err;
 }
 
 void grpc_session_sent(struct grpc_session *session, size_t bytes)
 {
 	metrics_add(session->options.metrics, METRIC_grpc_bytes_out, (int64_t)bytes);
-	grpc_send_remove(&session->output, bytes, 4 * GRPC_OUTPUT_BYTES_MAX);
+	grpc_output_sent(&session->output, bytes);
 }
 
 /* ---- input ------------------------------------------------------------------------------- */
@@ -462,13 +472,13 @@ enum err grpc_session_input(struct grpc_session *session, struct bytes bytes, in
 
 bool grpc_session_is_choked(const struct grpc_session *session)
 {
-	return grpc_send_size(&session->output) >= GRPC_OUTPUT_BYTES_MAX &&
+	return session->output.size >= GRPC_OUTPUT_BYTES_MAX &&
 		nghttp2_session_get_outbound_queue_size(session->http) > CONTROL_FRAMES_SOFT;
 }
 
 bool grpc_session_is_done(const struct grpc_session *session)
 {
-	if (grpc_send_size(&session->output) > 0) {
+	if (session->output.size > 0) {
 		return false;
 	}
 	return session->failed ||
@@ -497,7 +507,7 @@ static void pass_deadline(struct grpc_call *call)
 	if (session->is_server && call->state == CALL_FINISHED) {
 		grpc_session_complain(session, METRIC_grpc_calls_cut,
 			"%zu bytes of an ended call are not read, linger_ms=%" PRId64,
-			grpc_send_size(&call->send), session->options.limits.linger_us / 1000);
+			grpc_send_unframed(call->send), session->options.limits.linger_us / 1000);
 		grpc_call_abort(
 			call, GRPC_RESOURCE_EXHAUSTED, bytes_of("the rest was not read in time"));
 		return;

@@ -101,7 +101,7 @@ static void note_lag(struct ingest *ingest, const struct model_change *change)
 static void commit(struct ingest *ingest, const struct model_change *change)
 {
 	ingest_repeats_commit(&ingest->repeats, change);
-	ingest_markers_commit(&ingest->markers, ingest->sequence);
+	ingest_markers_commit(&ingest->markers, ingest->sequence, ingest->position);
 	metrics_add(ingest->options.metrics, METRIC_events_received, 1);
 }
 
@@ -136,16 +136,117 @@ static void count(struct ingest *ingest, const struct event *event)
 		ingest->refusal.text);
 }
 
+/* Of the first event aside, or of one that never was. */
 static enum err offer(struct ingest *ingest, struct event *event)
 {
 	enum err err = ingest->sink.push(ingest->sink.ctx, event);
-	if (!err) {
-		ingest->sequence = event->sequence;
+	if (err) {
+		return err;
+	}
+	ingest->sequence = event->sequence;
+	memcpy(ingest->position, event->position.data, sizeof(ingest->position));
+	if (!event->is_break) {
 		ingest_ids_note(&ingest->ids, &ingest->spot, event);
 		count(ingest, event);
 		commit(ingest, &event->change);
 	}
-	return err;
+	return OK;
+}
+
+uint64_t ingest_next_sequence(const struct ingest *ingest)
+{
+	return ingest->sequence + ingest->aside_count + 1;
+}
+
+/* Takes the event over. */
+static void put_aside(struct ingest *ingest, struct event *event)
+{
+	check(ingest->aside_count < INGEST_ASIDE_MAX);
+	ingest->aside[ingest->aside_count++] = event;
+}
+
+/* Offers what is aside, in order. ERR_FULL: the sink has no room for the first of what is left. */
+static enum err flush(struct ingest *ingest)
+{
+	while (ingest->aside_count > 0) {
+		struct event *event = ingest->aside[0];
+		enum err err = offer(ingest, event);
+		if (err) {
+			return err;
+		}
+		ingest->aside_count--;
+		for (size_t i = 0; i < ingest->aside_count; i++) {
+			ingest->aside[i] = ingest->aside[i + 1];
+		}
+		event_unref(event);
+	}
+	return OK;
+}
+
+static void drop_aside(struct ingest *ingest)
+{
+	while (ingest->aside_count > 0) {
+		event_unref(ingest->aside[--ingest->aside_count]);
+	}
+}
+
+/* ---- breaks in the source ---------------------------------------------------------------- */
+
+/* Another break behind a break says nothing new. */
+static enum err put_break(struct ingest *ingest)
+{
+	struct event *event = NULL;
+	if (ingest->aside_count > 0 && ingest->aside[ingest->aside_count - 1]->is_break) {
+		ingest->break_is_due = false;
+		return OK;
+	}
+	enum err err = event_new(&event);
+	if (err) {
+		return err;
+	}
+	event->is_break = true;
+	event->sequence = ingest_next_sequence(ingest);
+	event->received_us = loop_wall_us(ingest->loop);
+	err = event_place(event, ingest->options.epoch);
+	if (err) {
+		event_unref(event);
+		return err;
+	}
+	put_aside(ingest, event);
+	metrics_add(ingest->options.metrics, METRIC_source_gaps, 1);
+	ingest->break_is_due = false;
+	return OK;
+}
+
+void ingest_break(struct ingest *ingest, const char *why)
+{
+	log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_WARNING,
+		"ingest: changes may be missing, streams will be told so, reason=%s", why);
+	ingest->break_is_due = true;
+}
+
+/* ---- what another life has routed -------------------------------------------------------- */
+
+enum age { AGE_NEW, AGE_OLD, AGE_LAST, AGE_PASSED };
+
+/* PASSED: it is new, and the last old one has not come before it. */
+static enum age age_of(const struct ingest *ingest, const struct model_change *change)
+{
+	const struct model_position *until = &ingest->recovers_until;
+	if (!ingest->recovers) {
+		return AGE_NEW;
+	}
+	if (bytes_hash(change->backend, 0) != until->backend_hash) {
+		return AGE_OLD;
+	}
+	if (change->cluster_seconds == until->cluster_seconds &&
+		change->cluster_increment == until->cluster_increment) {
+		return bytes_hash(change->event_id, 0) == until->event_id_hash ? AGE_LAST : AGE_OLD;
+	}
+	bool is_later = change->cluster_seconds != until->cluster_seconds
+		? change->cluster_seconds > until->cluster_seconds
+		: change->cluster_increment > until->cluster_increment;
+	return is_later ? AGE_PASSED : AGE_OLD;
 }
 
 static void hold(struct ingest *ingest)
@@ -170,39 +271,66 @@ static enum err take_heartbeat(struct ingest *ingest, struct bytes marker)
 	if (err) {
 		return err;
 	}
-	ingest_markers_commit(&ingest->markers, ingest->sequence);
+	ingest_markers_commit(&ingest->markers, ingest->sequence, ingest->position);
 	metrics_add(ingest->options.metrics, METRIC_source_heartbeats, 1);
 	return OK;
 }
 
-enum err ingest_take(struct ingest *ingest, const struct model_source_message *message)
+/* What cannot be taken for another reason than the sink's room is given up. */
+static enum err take_event(struct ingest *ingest, struct event *event)
 {
-	check(ingest_state(ingest) == INGEST_LIVE && !ingest->aside);
-	if (!message->has_change) {
-		return take_heartbeat(ingest, message->marker);
+	put_aside(ingest, event);
+	enum err err = flush(ingest);
+	if (err == ERR_FULL && ingest_state(ingest) == INGEST_LIVE) {
+		hold(ingest);
+		ingest->table->hold(ingest);
+	} else if (err) {
+		event_unref(ingest->aside[--ingest->aside_count]);
 	}
-	if (is_repeat(ingest, &message->change)) {
-		return OK;
+	return err;
+}
+
+static enum err take_change(struct ingest *ingest, const struct model_source_message *message)
+{
+	enum age age = age_of(ingest, &message->change);
+	if (age == AGE_PASSED) {
+		ingest->recovers = false;
+		ingest_break(ingest, "the newest change that was routed does not come again");
 	}
-	note_lag(ingest, &message->change);
-	struct event *event = NULL;
-	enum err err = prepare(ingest, message, NULL, &event);
+	enum err err = ingest->break_is_due ? put_break(ingest) : OK;
 	if (err) {
 		return err;
 	}
+	note_lag(ingest, &message->change);
+	struct event *event = NULL;
+	err = prepare(ingest, message, NULL, &event);
+	if (err) {
+		return err;
+	}
+	ingest->recovers = ingest->recovers && age != AGE_LAST;
 	if (!event) {
 		commit(ingest, &message->change);
 		return OK;
 	}
-	err = offer(ingest, event);
-	if (err == ERR_FULL && ingest_state(ingest) == INGEST_LIVE) {
-		ingest->aside = event;
-		hold(ingest);
-		ingest->table->hold(ingest);
-		return ERR_FULL;
+	event->is_history_only = age == AGE_OLD || age == AGE_LAST;
+	event->is_last_old = age == AGE_LAST;
+	return take_event(ingest, event);
+}
+
+enum err ingest_take(struct ingest *ingest, const struct model_source_message *message)
+{
+	check(ingest_state(ingest) == INGEST_LIVE);
+	if (ingest->break_is_due) {
+		enum err err = put_break(ingest);
+		if (err) {
+			return err;
+		}
+		(void)!flush(ingest); /* what has no room goes with ingest_resume */
 	}
-	event_unref(event);
-	return err;
+	if (!message->has_change) {
+		return take_heartbeat(ingest, message->marker);
+	}
+	return is_repeat(ingest, &message->change) ? OK : take_change(ingest, message);
 }
 
 /* ---- what the owner asks ----------------------------------------------------------------- */
@@ -220,6 +348,21 @@ static const struct ingest_source_table *table_of(enum ingest_source source)
 	return NULL;
 }
 
+/* A position that cannot be read is as good as none: all that is replayed is new then. */
+static enum err inherit(struct ingest *ingest)
+{
+	const struct ingest_legacy *legacy = &ingest->options.legacy;
+	ingest->markers.keeps_checkpoints = ingest->options.keeps_markers;
+	ingest->recovers = legacy->marker.size > 0 && !legacy->is_at_marker &&
+		model_position_read(legacy->position, &ingest->recovers_until) == OK &&
+		ingest->recovers_until.sequence > 0;
+	if (legacy->position.size == sizeof(ingest->markers.routed_position)) {
+		memcpy(ingest->markers.routed_position, legacy->position.data,
+			legacy->position.size);
+	}
+	return ingest_markers_begin(&ingest->markers, legacy->marker);
+}
+
 static enum err fill(struct ingest *ingest, const char *address)
 {
 	if (address) {
@@ -231,6 +374,10 @@ static enum err fill(struct ingest *ingest, const char *address)
 		memcpy(ingest->address, address, size);
 	}
 	enum err err = loop_waker_new(ingest->loop, tell, ingest, &ingest->later);
+	if (err) {
+		return err;
+	}
+	err = inherit(ingest);
 	if (err) {
 		return err;
 	}
@@ -257,6 +404,7 @@ enum err ingest_new(struct loop *loop, const struct ingest_options *options,
 	atomic_init(&ingest->lag_ms, -1);
 	enum err err = fill(ingest, options->address);
 	ingest->options.address = ingest->address;
+	ingest->options.legacy = (struct ingest_legacy){0}; /* was borrowed */
 	if (err) {
 		ingest_free(ingest);
 		return err;
@@ -274,7 +422,7 @@ void ingest_free(struct ingest *ingest)
 	if (ingest->source) {
 		ingest->table->free(ingest);
 	}
-	event_unref(ingest->aside);
+	drop_aside(ingest);
 	ingest_markers_fini(&ingest->markers);
 	ingest_repeats_fini(&ingest->repeats);
 	ingest_ids_fini(&ingest->ids);
@@ -308,18 +456,16 @@ void ingest_stop(struct ingest *ingest, loop_fn stopped, void *ctx)
 	}
 }
 
-/* The one set aside goes first; it may be that the sink is full again. */
+/* What was set aside goes first; it may be that the sink is full again. */
 void ingest_resume(struct ingest *ingest)
 {
-	struct event *event = ingest->aside;
-	if (event && ingest_state(ingest) != INGEST_STOPPED) {
-		enum err err = offer(ingest, event);
+	if (ingest->aside_count > 0 && ingest_state(ingest) != INGEST_STOPPED) {
+		enum err err = flush(ingest);
 		if (err == ERR_FULL) {
 			return;
 		}
-		ingest->aside = NULL;
-		event_unref(event);
 		if (err) {
+			drop_aside(ingest);
 			ingest->table->give_up(ingest, err_text(err));
 			return;
 		}
@@ -382,6 +528,22 @@ int64_t ingest_lag_ms(const struct ingest *ingest)
 struct bytes ingest_marker(const struct ingest *ingest)
 {
 	return buffer_bytes(&ingest->markers.routed);
+}
+
+struct bytes ingest_marker_before(struct ingest *ingest, uint64_t sequence)
+{
+	return ingest_markers_before(&ingest->markers, sequence);
+}
+
+struct bytes ingest_position(const struct ingest *ingest)
+{
+	bool is_known = ingest->markers.routed_position[0] != 0;
+	return (struct bytes){ingest->markers.routed_position, is_known ? MODEL_POSITION_SIZE : 0};
+}
+
+bool ingest_recovers(const struct ingest *ingest)
+{
+	return ingest->recovers;
 }
 
 uint64_t ingest_sequence(const struct ingest *ingest)

@@ -48,16 +48,29 @@ struct ingest_sink {
 
 enum ingest_source { INGEST_PULLER, INGEST_NDJSON, INGEST_PUSH };
 
+/* Borrowed for ingest_new. */
+struct ingest_legacy {
+	struct bytes marker;   /* where to begin */
+	struct bytes position; /* up to here events are old: is_history_only */
+	bool is_at_marker;     /* no event up to the position comes behind the marker */
+	int64_t age_us;        /* since when nobody has followed the source */
+};
+
 struct ingest_options {
 	enum ingest_source source;
 	const char *address;             /* PULLER: "host:port"; NDJSON: a path or "-"; copied */
 	const struct interest *interest; /* who wants what; NULL: read every document */
+	uint64_t epoch;                  /* this life's, for positions */
 	uint32_t json_depth_max;
 	uint32_t message_bytes_max;
 	uint32_t line_bytes_max; /* NDJSON */
 	size_t ids_bytes_max;    /* memory of documents seen, so that deletes can say their id */
 	int64_t dead_us;         /* PULLER: silence that means dead */
 	int64_t backoff_min_us, backoff_max_us;
+	int64_t retention_us; /* PULLER: it keeps changes for so long */
+	bool keeps_markers;   /* for ingest_marker_before */
+	/* PULLER: what another life has left; a marker that is empty: nothing */
+	struct ingest_legacy legacy;
 	bool skip_bad; /* NDJSON: a bad line is counted, logged and skipped; else it ends in FAILED
 			*/
 	const struct log *log;
@@ -90,6 +103,16 @@ enum ingest_state ingest_state(const struct ingest *ingest);
 int64_t ingest_lag_ms(const struct ingest *ingest);
 /* The newest marker all of whose events have been routed: where another life would resume. */
 struct bytes ingest_marker(const struct ingest *ingest);
+/*
+ * A marker behind which everything from this sequence on comes again, as near to it as is known,
+ * and the position of the newest event that ingest_marker stands behind (empty: none). Once asked
+ * for a sequence, only that or later ones may be asked for. Valid until the next call of ingest.
+ */
+struct bytes ingest_marker_before(
+	struct ingest *ingest, uint64_t sequence); /* empty: none is known yet */
+struct bytes ingest_position(const struct ingest *ingest);
+/* Whether what comes is still what another life has routed. */
+bool ingest_recovers(const struct ingest *ingest);
 /* Sequence of the newest event handed to the sink; 0 before the first. */
 uint64_t ingest_sequence(const struct ingest *ingest);
 /* FAILED: why. Static or the ingest's own text. */

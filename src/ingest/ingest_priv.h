@@ -12,6 +12,13 @@
 struct ingest_marker_entry {
 	uint64_t sequence;  /* the marker holds once all events up to this one are routed */
 	struct buffer text; /* its memory is kept for the next marker in this place */
+	char position[MODEL_POSITION_SIZE]; /* of that event */
+};
+
+/* A marker behind the event of this sequence, and all before it. */
+struct ingest_checkpoint {
+	uint64_t sequence;
+	struct buffer marker;
 };
 
 /* A queue in rising order of sequences. Zeroed is empty and valid. */
@@ -20,15 +27,29 @@ struct ingest_markers {
 	size_t capacity, first, count;       /* capacity: a power of two, or 0 */
 	uint64_t routed_sequence;
 	struct buffer routed; /* the newest marker all of whose events have been routed */
-	struct buffer next;   /* prepared; empty: there is none */
+	char routed_position[MODEL_POSITION_SIZE];
+	struct buffer next; /* prepared; empty: there is none */
+
+	/* Markers routed before, for whoever wants to begin further back: some of them. */
+	bool keeps_checkpoints;
+	struct ingest_checkpoint *checkpoints; /* in rising order */
+	size_t checkpoints_count;
+	size_t checkpoints_bytes;
+	uint64_t checkpoints_apart; /* sequences from one to the next, at least */
 };
 
 void ingest_markers_fini(struct ingest_markers *markers);
 /* Copies the marker, so that the commit that may follow cannot fail. */
 enum err ingest_markers_prepare(struct ingest_markers *markers, struct bytes marker) MUST_CHECK;
-/* The prepared marker stands behind the event of this sequence. */
-void ingest_markers_commit(struct ingest_markers *markers, uint64_t sequence);
+/* The prepared marker stands behind the event of this sequence and position. */
+void ingest_markers_commit(struct ingest_markers *markers, uint64_t sequence,
+	const char position[MODEL_POSITION_SIZE]);
 void ingest_markers_routed(struct ingest_markers *markers, uint64_t sequence);
+/* The newest marker that all events from `sequence` on stand behind, as far as is known; forgets
+ * what is older. */
+struct bytes ingest_markers_before(struct ingest_markers *markers, uint64_t sequence);
+/* Begins with the marker that another life has left. */
+enum err ingest_markers_begin(struct ingest_markers *markers, struct bytes marker) MUST_CHECK;
 /*
  * Where a new connection of the same life resumes. Before any marker is routed it is the oldest one
  * there is: its event the sink has, and without a marker what follows would be lost.
@@ -117,6 +138,8 @@ extern const struct ingest_source_table ingest_ndjson_source;
 
 /* ---- ingest ---------------------------------------------------------------------------------- */
 
+#define INGEST_ASIDE_MAX 3
+
 struct ingest {
 	struct loop *loop;
 	struct ingest_options options;
@@ -126,8 +149,15 @@ struct ingest {
 	void *source; /* of the table's own kind */
 	_Atomic int state;
 	_Atomic int64_t lag_ms;
-	uint64_t sequence;   /* of the newest event that the sink took */
-	struct event *aside; /* HELD, or WAITING after it: the one that the sink had no room for */
+	uint64_t sequence;                  /* of the newest event that the sink took */
+	char position[MODEL_POSITION_SIZE]; /* of that event */
+	/* HELD, or WAITING after it: what the sink had no room for, in order: a change, and breaks
+	   in the source before and behind it. */
+	struct event *aside[INGEST_ASIDE_MAX];
+	size_t aside_count;
+	bool break_is_due; /* ahead of the next message */
+	bool recovers;     /* what comes is old, until `recovers_until` has come */
+	struct model_position recovers_until;
 	struct ingest_markers markers;
 	struct ingest_repeats repeats;
 	struct ingest_ids ids;
@@ -145,6 +175,12 @@ struct ingest {
 	void *stopped_ctx;
 };
 
+/*
+ * The source may have lost changes: an event of its own kind says so, ahead of what comes next, so
+ * that who subscribed while the source was away is told too. `why` is for the log.
+ */
+void ingest_break(struct ingest *ingest, const char *why);
+uint64_t ingest_next_sequence(const struct ingest *ingest); /* of an event that is made now */
 /* The only way to another state: checks that the move is legal, logs it, and tells `changed`. */
 void ingest_goto(struct ingest *ingest, enum ingest_state next);
 /* FAILED, with the text for ingest_failure. */

@@ -24,6 +24,8 @@ struct puller_source {
 	int64_t heard_us;   /* when the last message came, or the connection was asked for */
 	bool has_opened;
 	bool has_heard;      /* this connection's first message has come */
+	bool is_lost;        /* since it was heard last */
+	int64_t lost_us;     /* since when */
 	struct buffer after; /* the marker that this connection began with */
 };
 
@@ -37,6 +39,8 @@ static enum err make(struct ingest *ingest)
 	}
 	source->ingest = ingest;
 	source->backoff_us = ingest->options.backoff_min_us;
+	source->is_lost = ingest->options.legacy.marker.size > 0;
+	source->lost_us = loop_now_us(ingest->loop) - ingest->options.legacy.age_us;
 	enum err err = loop_timer_new(ingest->loop, fired, source, &source->timer);
 	if (err) {
 		mem_free(source);
@@ -88,7 +92,12 @@ static void close_connection(struct puller_source *source)
 static void break_off(struct puller_source *source, const char *why, struct bytes text)
 {
 	struct ingest *ingest = source->ingest;
+	bool was_open = source->has_opened;
 	source->wait_us = next_wait(source);
+	if (source->has_heard) {
+		source->is_lost = true;
+		source->lost_us = loop_now_us(ingest->loop);
+	}
 	metrics_add(ingest->options.metrics, METRIC_source_breaks, 1);
 	log_write(ingest->options.log, loop_wall_us(ingest->loop), LOG_WARNING,
 		"ingest: %s the puller, address=%s reason=%s%s%.*s again_in_ms=%" PRId64,
@@ -96,6 +105,10 @@ static void break_off(struct puller_source *source, const char *why, struct byte
 		text.size > 0 ? ": " : "", BYTES_FORMAT(text), source->wait_us / 1000);
 	ingest_goto(ingest, INGEST_WAITING);
 	close_connection(source);
+	if (was_open && ingest_markers_resume(&ingest->markers).size == 0) {
+		ingest_break(ingest, "the connection was lost before the first marker came");
+	}
+	source->has_heard = false;
 	if (!source->client) {
 		loop_timer_start(source->timer, source->wait_us);
 	}
@@ -144,6 +157,7 @@ static void ended(void *ctx, enum grpc_status status, struct bytes text)
 			"marker=%.*s",
 			bytes_equal(marker, bytes_of("e30")) ? "what is new" : "all it keeps",
 			BYTES_FORMAT(marker));
+		ingest_break(ingest, "the Puller does not take the marker");
 		if (ingest_markers_refuse(&ingest->markers, marker)) {
 			status = GRPC_RESOURCE_EXHAUSTED;
 		}
@@ -168,6 +182,18 @@ static void opened(void *ctx)
 		BYTES_FORMAT(buffer_bytes(&source->after)));
 }
 
+/* The Puller has forgotten what happened too long ago. */
+static void look_for_absence(struct puller_source *source)
+{
+	struct ingest *ingest = source->ingest;
+	bool has_marker = source->after.size > 0;
+	if (source->is_lost && has_marker &&
+		loop_now_us(ingest->loop) - source->lost_us > ingest->options.retention_us) {
+		ingest_break(ingest, "away for longer than puller_retention_ms");
+	}
+	source->is_lost = false;
+}
+
 static void message(void *ctx, struct bytes bytes)
 {
 	struct puller_source *source = ctx;
@@ -184,6 +210,7 @@ static void message(void *ctx, struct bytes bytes)
 		return;
 	}
 	if (!source->has_heard) {
+		look_for_absence(source);
 		source->has_heard = true;
 		source->backoff_us = ingest->options.backoff_min_us;
 		ingest_goto(ingest, INGEST_LIVE);
@@ -292,7 +319,7 @@ static void fired(void *ctx)
 	struct puller_source *source = ctx;
 	if (source->call) {
 		look_for_silence(source);
-	} else if (source->ingest->aside) {
+	} else if (source->ingest->aside_count > 0) {
 		ingest_goto(source->ingest, INGEST_HELD);
 	} else {
 		try_again(source);

@@ -112,7 +112,8 @@ static void plan_event(
 	plan->options = (struct wire_event_options){
 		.json_depth_max = ingest->options.json_depth_max,
 		.received_us = loop_wall_us(ingest->loop),
-		.sequence = ingest->sequence + 1,
+		.epoch = ingest->options.epoch,
+		.sequence = ingest_next_sequence(ingest),
 		.identity = facts->has_identity ? &plan->identity : NULL,
 		.is_purge = facts->kind == MODEL_CHANGE_DELETE,
 		.is_without_document = facts->sets_deleted,

@@ -14,7 +14,19 @@
 #define NO_ACCESS UINT64_MAX
 #define KEYS_MAX 4096  /* of one `in`; a longer list is looked up by existence */
 #define RANGES_SEEN 8U /* of one AND; further ones do not narrow it */
-#define COST_UNIT 16U  /* of one query that stands there already */
+
+/*
+ * Costs are candidates: of so many events, how many lead to the query. Nothing is known of events,
+ * so what queries ask for stands for what events have.
+ */
+#define EVENTS ((uint64_t)1 << 30)
+#define COST_PLACE (EVENTS >> 14) /* of standing somewhere at all */
+#define COST_STAB (EVENTS >> 8)   /* of a range that nothing else leads to */
+#define ONE_SIDED 2               /* of so many values one is in the range */
+#define TWO_SIDED 8
+#define ELEMENTS 4    /* of a list, each of which leads somewhere */
+#define PREFIX_BITS 2 /* that a byte of a prefix tells apart, as long as there are few */
+#define PREFIX_BITS_MAX 12
 
 struct chooser {
 	struct arena *arena;
@@ -36,26 +48,61 @@ static bool is_leaf(const match_word *word)
 
 /* ---- keys ---- */
 
+/* Events that have the field: what few ask for is taken to be rarer, down to a quarter. */
+static uint64_t events_with(const struct chooser *chooser, const struct match_path *path)
+{
+	uint64_t queries = chooser->query->collection->queries_count;
+	if (path->first_child || path->words >= queries) {
+		return EVENTS;
+	}
+	return EVENTS / 4 + EVENTS / 4 * 3 / queries * path->words;
+}
+
+/* A value that many ask for is taken to be had by as many. */
+static uint64_t share_of(uint64_t events, uint64_t own, uint64_t total)
+{
+	own = own > 0 ? own : 1;
+	return own < total ? (uint64_t)((double)events * (double)own / (double)total) : events;
+}
+
+static uint64_t most_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Of two that cost the same: what tells more documents apart. */
+static uint64_t point_cost(
+	const struct match_predicate_key *key, uint64_t events, uint64_t own_words)
+{
+	const struct match_path *path = key->path;
+	if (key->kind == CEL_STARTS_WITH) {
+		uint64_t bits = (uint64_t)key->constant->size * PREFIX_BITS;
+		uint64_t least = events >> (bits < PREFIX_BITS_MAX ? bits : PREFIX_BITS_MAX);
+		return most_of(share_of(events, own_words, path->words), least) + 4;
+	}
+	if (key->kind == CEL_CONTAINS) {
+		uint64_t total = most_of(path->words, path->elements);
+		return share_of(events, own_words * ELEMENTS, total) + 3;
+	}
+	bool is_text = key->constant->kind == VALUE_STRING;
+	bool is_coarse = key->constant->kind <= VALUE_BOOL;
+	return share_of(events, own_words, most_of(path->equal_words, path->equals)) +
+		(is_text                    ? 0
+				: is_coarse ? 8
+					    : 1);
+}
+
 static uint64_t key_cost(const struct chooser *chooser, const struct match_predicate_key *key)
 {
 	if (chooser->is_strict && key->kind == CEL_HAS) {
 		return NO_ACCESS;
 	}
-	const struct match_predicate *found = match_predicate_find(chooser->index, key);
-	uint64_t cost = found ? (uint64_t)found->scope.count * COST_UNIT : 0;
-	/* Of two that cost the same: what tells more documents apart. */
+	uint64_t events = events_with(chooser, key->path);
 	if (key->kind == CEL_HAS) {
-		return cost * 4 + 64;
+		return 3 * EVENTS + events; /* no value leads there: after all else */
 	}
-	if (key->kind == CEL_STARTS_WITH) {
-		return cost + 4;
-	}
-	if (key->kind == CEL_CONTAINS) {
-		return cost + 3;
-	}
-	bool is_text = key->constant->kind == VALUE_STRING;
-	bool is_coarse = key->constant->kind <= VALUE_BOOL;
-	return cost + (is_text ? 0 : is_coarse ? 8 : 1);
+	const struct match_predicate *found = match_predicate_find(chooser->index, key);
+	return COST_PLACE + point_cost(key, events, found ? match_predicate_words(found) : 0);
 }
 
 /* A document id is there nearly always, and sometimes unknown: that it exists says nothing. */
@@ -231,12 +278,16 @@ static uint32_t collect_ranges(const match_word *join, struct range ranges[RANGE
 	return count;
 }
 
+static uint64_t narrowed(const struct chooser *chooser, const struct range *range, uint64_t events)
+{
+	events /= is_two_sided(range) ? TWO_SIDED : ONE_SIDED;
+	double share = (double)events_with(chooser, range->path) / (double)EVENTS;
+	return (uint64_t)((double)events * share);
+}
+
 static uint64_t range_cost(const struct chooser *chooser, const struct range *range)
 {
-	const struct match_facet *facet =
-		match_facet_find(&chooser->query->collection->residuals, range->path, range->order);
-	uint64_t count = facet ? facet->intervals.count : 0;
-	return 32 + count * COST_UNIT / (is_two_sided(range) ? 16 : 4);
+	return COST_STAB + narrowed(chooser, range, EVENTS);
 }
 
 /* The range of an AND that narrows best; false: it has none. */
@@ -248,7 +299,7 @@ static bool best_range(
 	uint64_t best = NO_ACCESS;
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t cost = range_cost(chooser, &ranges[i]);
-		if (cost < best) {
+		if (i == 0 || cost < best) {
 			best = cost;
 			*ret_range = ranges[i];
 		}
@@ -275,7 +326,7 @@ static uint64_t leaf_cost(const struct chooser *chooser, match_word word)
 	const struct value *item = constant + 1;
 	for (uint32_t i = 0; i < constant->size; i++) {
 		key = match_predicate_key_of(CEL_EQUAL, leaf->of.path, item);
-		cost = add_costs(cost, 2 + (key.is_point ? key_cost(chooser, &key) : 0));
+		cost = add_costs(cost, key.is_point ? key_cost(chooser, &key) : COST_PLACE);
 		item = value_after(item);
 	}
 	return cost;
@@ -298,6 +349,33 @@ static uint64_t join_cost(
 		}
 	}
 	return total;
+}
+
+/* Of an AND the child that is filed by, and what that costs with the range beside it. */
+/* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
+static const match_word *cheapest_of_and(
+	const struct chooser *chooser, const match_word *join, uint64_t *ret_cost)
+{
+	struct range range = {0};
+	struct range own;
+	bool has_range = best_range(chooser, join, &range);
+	const match_word *best = NULL;
+	uint64_t best_cost = NO_ACCESS;
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
+		uint64_t cost = cost_of(chooser, word, true);
+		if (has_range && is_leaf(word) && range_of(*word, &own)) {
+			cost = range_cost(chooser, &range);
+		} else if (has_range && cost != NO_ACCESS) {
+			cost = narrowed(chooser, &range, cost);
+		}
+		if (!best || cost < best_cost) {
+			best = word;
+			best_cost = cost;
+		}
+	}
+	*ret_cost = best_cost;
+	return best;
 }
 
 /* What is true only if exactly one of two is. */
@@ -327,9 +405,14 @@ static uint64_t cost_of(const struct chooser *chooser, const match_word *word, b
 								     : NO_ACCESS;
 	}
 	const match_word *same = is_true ? exclusive_or(word) : NULL;
+	uint64_t cost = NO_ACCESS;
 	switch (match_word_join(*word)) {
 	case MATCH_AND:
-		return join_cost(chooser, word, is_true, !is_true);
+		if (is_true) {
+			(void)cheapest_of_and(chooser, word, &cost);
+			return cost;
+		}
+		return join_cost(chooser, word, false, true);
 	case MATCH_OR:
 		return join_cost(chooser, word, is_true, true);
 	case MATCH_NOT:
@@ -366,6 +449,16 @@ static enum err add_choice(struct chooser *chooser, const struct match_choice *c
 	}
 	choices->items[choices->count++] = *choice;
 	return OK;
+}
+
+/* What was chosen from `first` on is found for nothing unless this tree holds as well. */
+static void add_needs(struct chooser *chooser, size_t first, const match_word *word)
+{
+	const struct match_needs needs = match_needs_of(word);
+	for (size_t i = first; i < chooser->choices->count; i++) {
+		chooser->choices->items[i].needs.fields |= needs.fields;
+		chooser->choices->items[i].needs.values |= needs.values;
+	}
 }
 
 /* What was chosen from `first` on says less than all. */
@@ -449,14 +542,13 @@ static enum err choose_all(struct chooser *chooser, const match_word *join, bool
 	return err;
 }
 
-static const match_word *cheapest(
-	const struct chooser *chooser, const match_word *join, bool is_true)
+static const match_word *cheapest_known(const struct chooser *chooser, const match_word *join)
 {
 	const match_word *best = NULL;
 	uint64_t best_cost = NO_ACCESS;
 	const match_word *end = match_word_after(join);
 	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
-		uint64_t cost = cost_of(chooser, word, is_true);
+		uint64_t cost = cost_of(chooser, word, false);
 		if (!best || cost < best_cost) {
 			best = word;
 			best_cost = cost;
@@ -478,26 +570,35 @@ static uint32_t count_children(const match_word *join)
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 static enum err choose_and(struct chooser *chooser, const match_word *join)
 {
-	const match_word *best = cheapest(chooser, join, true);
+	uint64_t cost = NO_ACCESS;
+	const match_word *best = cheapest_of_and(chooser, join, &cost);
 	struct range range = {0};
 	bool has_range = best_range(chooser, join, &range);
 	uint32_t others = count_children(join) - range.leaves;
 	size_t first = chooser->choices->count;
 	struct range own;
-	if (is_leaf(best) && range_of(*best, &own)) {
+	bool is_range = is_leaf(best) && range_of(*best, &own);
+	if (is_range) {
 		range.is_exact = range.is_exact && others == 0;
-		return add_range(chooser, &range);
+		has_range = false;
 	}
 	bool is_covered = has_range && range.is_exact && others == 1;
-	enum err err = choose(chooser, best, true);
+	enum err err = is_range ? add_range(chooser, &range) : choose(chooser, best, true);
 	for (size_t i = first; err == OK && i < chooser->choices->count; i++) {
 		struct match_choice *choice = &chooser->choices->items[i];
 		bool is_narrowed = has_range && choice->is_keyed && !choice->range;
-		choice->is_proof = choice->is_proof && is_covered && is_narrowed;
+		bool is_all = is_range || (is_covered && is_narrowed);
+		choice->is_proof = choice->is_proof && is_all;
 		if (is_narrowed) {
 			choice->range = range.path;
 			choice->order = range.order;
 			choice->bounds = range.bounds;
+		}
+	}
+	const match_word *end = match_word_after(join);
+	for (const match_word *word = join + 1; word < end; word = match_word_after(word)) {
+		if (word != best) {
+			add_needs(chooser, first, word);
 		}
 	}
 	return err;
@@ -514,7 +615,7 @@ static enum err choose_not(struct chooser *chooser, const match_word *word, bool
 	bool is_either =
 		join_cost(chooser, same, true, true) < join_cost(chooser, same, false, false);
 	if (!is_either) {
-		return choose(chooser, cheapest(chooser, same, false), false);
+		return choose(chooser, cheapest_known(chooser, same), false);
 	}
 	size_t first = chooser->choices->count;
 	enum err err = choose_all(chooser, same, true);
@@ -539,7 +640,7 @@ static enum err choose(struct chooser *chooser, const match_word *word, bool is_
 	case MATCH_OR:
 		return choose_all(chooser, word, is_true);
 	case MATCH_SAME:
-		return choose(chooser, cheapest(chooser, word, false), false);
+		return choose(chooser, cheapest_known(chooser, word), false);
 	case MATCH_NOT:
 		return choose_not(chooser, word, is_true);
 	case MATCH_TRUE:
@@ -612,6 +713,7 @@ static enum err choose_id(struct chooser *chooser)
 	if (is_and) {
 		disprove(chooser, 0); /* the rest is still to be seen */
 	}
+	add_needs(chooser, 0, code);
 	return err;
 }
 
@@ -625,7 +727,8 @@ enum err match_access_choose(struct arena *arena, const struct match_index *inde
 		return choose_id(&chooser);
 	}
 	if (cost_of(&chooser, query->code, true) == NO_ACCESS) {
-		return add_choice(&chooser, &(struct match_choice){0});
+		return add_choice(
+			&chooser, &(struct match_choice){.needs = match_needs_of(query->code)});
 	}
 	return choose(&chooser, query->code, true);
 }
@@ -634,23 +737,4 @@ bool match_access_leads_nowhere(const struct match_index *index, const struct ma
 {
 	const struct chooser chooser = {.index = index, .query = query, .is_strict = true};
 	return !query->is_by_id && cost_of(&chooser, query->code, true) == NO_ACCESS;
-}
-
-struct match_predicate *match_access_guard(
-	const struct match_query *query, const struct match_predicate *key)
-{
-	const match_word *code = query->code;
-	if (!match_word_is_join(*code) || match_word_join(*code) != MATCH_AND) {
-		return NULL;
-	}
-	struct match_predicate *guard = NULL;
-	const match_word *end = match_word_after(code);
-	for (const match_word *word = code + 1; word < end; word = match_word_after(word)) {
-		struct match_predicate *leaf = is_leaf(word) ? match_word_predicate(*word) : NULL;
-		if (leaf && leaf->kind == CEL_EQUAL && leaf != key &&
-			(!guard || leaf->holders > guard->holders)) {
-			guard = leaf;
-		}
-	}
-	return guard;
 }

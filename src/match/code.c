@@ -21,6 +21,26 @@ static uint32_t count_words(const struct cel_node *node)
 	return count;
 }
 
+/* Each word of a code holds a predicate, and so does each place under it. */
+uint32_t match_predicate_words(const struct match_predicate *predicate)
+{
+	size_t places = predicate->scope.count;
+	for (const struct match_facet *facet = predicate->scope.facets; facet;
+		facet = facet->next) {
+		places += facet->intervals.count;
+	}
+	return predicate->holders - (uint32_t)places;
+}
+
+static void count_word(struct match_predicate *predicate, uint32_t step)
+{
+	if (predicate->kind != CEL_PROGRAM) {
+		struct match_path *path = predicate->of.path;
+		path->words += step;
+		path->equal_words += predicate->kind == CEL_EQUAL ? step : 0;
+	}
+}
+
 static enum err code_leaf(struct coder *coder, const struct cel_node *node)
 {
 	struct match_predicate_key key = {
@@ -39,7 +59,8 @@ static enum err code_leaf(struct coder *coder, const struct cel_node *node)
 	err = match_predicate_get(coder->index, &key, &predicate);
 	match_path_put(coder->index, path); /* the predicate holds it */
 	if (err == OK) {
-		coder->words[coder->count++] = (match_word)(uintptr_t)predicate;
+		count_word(predicate, 1);
+		coder->words[coder->count++] = match_word_of(predicate);
 	}
 	return err;
 }
@@ -76,6 +97,7 @@ void match_code_release(struct match_index *index, const match_word *words, uint
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (!match_word_is_join(words[i])) {
+			count_word(match_word_predicate(words[i]), UINT32_MAX);
 			match_predicate_put(index, match_word_predicate(words[i]));
 		}
 	}

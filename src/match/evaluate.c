@@ -101,28 +101,54 @@ enum cel_outcome match_evaluate_predicate(
 	return outcome;
 }
 
-/* ---- joins ---- */
+/* ---- trees ---- */
 
-static enum cel_outcome evaluate(struct match_evaluation *evaluation, const match_word *word);
+static enum cel_outcome evaluate(
+	struct match_evaluation *evaluation, const match_word *word, bool is_asserted);
+
+/*
+ * What the event lacks decides without a look at the predicate: without its field a comparison is
+ * an error, and without its value an equality is not true. If that is false or an error as well is
+ * the same to what only asks for the true: not to a negation.
+ */
+static enum cel_outcome evaluate_leaf(
+	struct match_evaluation *evaluation, match_word word, bool is_asserted)
+{
+	enum match_need need = match_word_need(word);
+	bool is_comparison = need == MATCH_NEEDS_FIELD || need == MATCH_NEEDS_VALUE;
+	if (is_comparison && !match_word_has_field(word, evaluation->met)) {
+		evaluation->missing = match_word_predicate(word);
+		return CEL_IS_ERROR;
+	}
+	if (need == MATCH_NEEDS_VALUE && is_asserted &&
+		!match_word_has_value(word, evaluation->met)) {
+		return CEL_IS_FALSE;
+	}
+	evaluation->missing = NULL;
+	return match_evaluate_predicate(evaluation, match_word_predicate(word));
+}
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
-static enum cel_outcome evaluate_join(
-	struct match_evaluation *evaluation, const match_word *word, enum cel_outcome decisive)
+static enum cel_outcome evaluate_join(struct match_evaluation *evaluation, const match_word *word,
+	enum cel_outcome decisive, bool is_asserted)
 {
 	enum cel_outcome outcome = decisive == CEL_IS_TRUE ? CEL_IS_FALSE : CEL_IS_TRUE;
 	enum cel_failure failure = evaluation->failure;
+	const struct match_predicate *missing = NULL;
 	const match_word *end = match_word_after(word);
 	for (word++; word < end; word = match_word_after(word)) {
-		enum cel_outcome child = evaluate(evaluation, word);
+		enum cel_outcome child = evaluate(evaluation, word, is_asserted);
 		if (child == decisive) {
 			return decisive;
 		}
 		if (child == CEL_IS_ERROR) {
 			outcome = CEL_IS_ERROR;
 			failure = evaluation->failure;
+			missing = evaluation->missing;
 		}
 	}
 	evaluation->failure = failure;
+	evaluation->missing = missing;
 	return outcome;
 }
 
@@ -137,27 +163,28 @@ static enum cel_outcome opposite_of(enum cel_outcome outcome)
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
 static enum cel_outcome evaluate_same(struct match_evaluation *evaluation, const match_word *word)
 {
-	enum cel_outcome first = evaluate(evaluation, word + 1);
+	enum cel_outcome first = evaluate(evaluation, word + 1, false);
 	if (first == CEL_IS_ERROR) {
 		return first;
 	}
-	enum cel_outcome second = evaluate(evaluation, match_word_after(word + 1));
+	enum cel_outcome second = evaluate(evaluation, match_word_after(word + 1), false);
 	return first == CEL_IS_TRUE ? second : opposite_of(second);
 }
 
 /* NOLINTNEXTLINE(misc-no-recursion): at most CEL_DEPTH_MAX deep */
-static enum cel_outcome evaluate(struct match_evaluation *evaluation, const match_word *word)
+static enum cel_outcome evaluate(
+	struct match_evaluation *evaluation, const match_word *word, bool is_asserted)
 {
 	if (!match_word_is_join(*word)) {
-		return match_evaluate_predicate(evaluation, match_word_predicate(*word));
+		return evaluate_leaf(evaluation, *word, is_asserted);
 	}
 	switch (match_word_join(*word)) {
 	case MATCH_AND:
-		return evaluate_join(evaluation, word, CEL_IS_FALSE);
+		return evaluate_join(evaluation, word, CEL_IS_FALSE, is_asserted);
 	case MATCH_OR:
-		return evaluate_join(evaluation, word, CEL_IS_TRUE);
+		return evaluate_join(evaluation, word, CEL_IS_TRUE, is_asserted);
 	case MATCH_NOT:
-		return opposite_of(evaluate(evaluation, word + 1));
+		return opposite_of(evaluate(evaluation, word + 1, false));
 	case MATCH_SAME:
 		return evaluate_same(evaluation, word);
 	case MATCH_TRUE:
@@ -168,5 +195,14 @@ static enum cel_outcome evaluate(struct match_evaluation *evaluation, const matc
 
 enum cel_outcome match_evaluate(struct match_evaluation *evaluation, const match_word *code)
 {
-	return evaluate(evaluation, code);
+	return evaluate(evaluation, code, true);
+}
+
+enum cel_failure match_evaluation_failure(struct match_evaluation *evaluation)
+{
+	if (evaluation->missing) {
+		(void)evaluate_missing(evaluation, evaluation->missing);
+		evaluation->missing = NULL;
+	}
+	return evaluation->failure;
 }

@@ -7,6 +7,20 @@
 
 struct match_predicate;
 
+/* A bit for each field that must be there and for each value that a field must have (needs.c). */
+#define MATCH_FIELDS 63 /* bits; one is left for intervals */
+struct match_needs {
+	uint64_t fields;
+	uint32_t values;
+};
+
+/* What a document has of these. Comparisons tell values better apart than what stands in lists. */
+struct match_met {
+	struct match_needs needs;
+	uint64_t values[4];
+};
+extern const struct match_met match_met_unknown; /* all bits: nothing is passed over */
+
 /* ---- what an expression may name (expression.c) ---- */
 
 enum match_slot {
@@ -37,13 +51,34 @@ struct match_evaluation {
 	bool has_run; /* slots and run are filled */
 	const struct cel_limits *limits;
 	struct arena *memory;
-	enum cel_failure failure; /* of the last error */
+	/* The last error: what it is, or the comparison whose field is missing, which says the
+	 * same. */
+	enum cel_failure failure;
+	const struct match_predicate *missing;
+	const struct match_met *met; /* by the event */
 };
 
 enum match_join { MATCH_TRUE, MATCH_AND, MATCH_OR, MATCH_NOT, MATCH_SAME };
 
-/* A join's word is odd: the number of words below it, and the kind; a leaf's is its predicate. */
+/*
+ * A join's word is odd: the number of words below it, and the kind. A leaf's is its predicate, and
+ * in the bits that an address leaves free what the predicate needs of a document.
+ */
 typedef uint64_t match_word;
+#define MATCH_WORD_ADDRESS (((match_word)1 << 48) - 1)
+#define MATCH_WORD_NEED 48  /* 2 bits: enum match_need */
+#define MATCH_WORD_FIELD 50 /* 6 bits: which of `fields` */
+#define MATCH_WORD_VALUE 56 /* 8 bits: which of `values` in match_met; a list has 5 of them */
+enum match_need {
+	MATCH_NEEDS_NOTHING,
+	MATCH_NEEDS_FIELD, /* lacking it is an error */
+	MATCH_ASKS_FIELD,  /* lacking it may be false */
+	MATCH_NEEDS_VALUE, /* and its field */
+};
+static inline enum match_need match_word_need(match_word word)
+{
+	return (enum match_need)(word >> MATCH_WORD_NEED & 3);
+}
 static inline bool match_word_is_join(match_word word)
 {
 	return word & 1;
@@ -58,7 +93,28 @@ static inline uint32_t match_word_below(match_word word)
 }
 static inline struct match_predicate *match_word_predicate(match_word word)
 {
-	return (struct match_predicate *)(uintptr_t)word;
+	return (struct match_predicate *)(uintptr_t)(word & MATCH_WORD_ADDRESS);
+}
+static inline struct match_needs match_word_needs(match_word word)
+{
+	uint64_t fields = match_word_need(word) != MATCH_NEEDS_NOTHING;
+	uint32_t values = match_word_need(word) == MATCH_NEEDS_VALUE;
+	return (struct match_needs){.fields = fields << (word >> MATCH_WORD_FIELD & 63),
+		.values = values << (word >> MATCH_WORD_VALUE & 31)};
+}
+static inline bool match_needs_are_met(
+	const struct match_needs *needs, const struct match_needs *met)
+{
+	return !((needs->fields & ~met->fields) | (needs->values & ~met->values));
+}
+static inline bool match_word_has_field(match_word word, const struct match_met *met)
+{
+	return met->needs.fields >> (word >> MATCH_WORD_FIELD & 63) & 1;
+}
+static inline bool match_word_has_value(match_word word, const struct match_met *met)
+{
+	unsigned bit = (unsigned)(word >> MATCH_WORD_VALUE);
+	return met->values[bit >> 6] >> (bit & 63) & 1;
 }
 /* The word behind the tree that begins at `word`. */
 static inline const match_word *match_word_after(const match_word *word)
@@ -69,5 +125,7 @@ static inline const match_word *match_word_after(const match_word *word)
 enum cel_outcome match_evaluate_predicate(
 	struct match_evaluation *evaluation, struct match_predicate *predicate);
 enum cel_outcome match_evaluate(struct match_evaluation *evaluation, const match_word *code);
+/* Of what has just been an error. */
+enum cel_failure match_evaluation_failure(struct match_evaluation *evaluation);
 
 #endif

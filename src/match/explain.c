@@ -148,9 +148,7 @@ static struct spot spot_of(const struct match_query *query, const struct match_a
 	const struct match_access *access)
 {
 	struct spot spot = {.key = access->is_ranged ? NULL : access->home};
-	/* An interval names its query, but not which of its places it is. */
-	bool is_known = !access->is_ranged || query->accesses_count == 1;
-	spot.is_proof = access->is_proof && is_known;
+	spot.is_proof = access->is_proof;
 	if (access->is_ranged) {
 		const struct match_bounds *bounds =
 			(const void *)(accesses + query->accesses_count);
@@ -362,22 +360,11 @@ static enum err explain_places(struct explainer *explainer)
 
 /* ---- parts ---- */
 
-/* Each word of a code holds a predicate, and so does each place under it. */
-static uint64_t words_of(const struct match_predicate *predicate)
-{
-	uint64_t places = predicate->scope.count;
-	for (const struct match_facet *facet = predicate->scope.facets; facet;
-		facet = facet->next) {
-		places += facet->intervals.count;
-	}
-	return predicate->holders - places;
-}
-
 static uint64_t own_words(const struct match_query *query, const struct match_predicate *predicate)
 {
 	uint64_t count = 0;
 	for (uint32_t i = 0; i < query->code_count; i++) {
-		count += query->code[i] == (match_word)(uintptr_t)predicate;
+		count += query->code[i] == match_word_of(predicate);
 	}
 	return count;
 }
@@ -407,7 +394,7 @@ static enum err explain_parts(struct explainer *explainer)
 		}
 		struct match_part *part = &explainer->parts[explanation->parts_count];
 		*part = (struct match_part){
-			.others = words_of(predicate) - own_words(query, predicate),
+			.others = match_predicate_words(predicate) - own_words(query, predicate),
 			.is_program = predicate->kind == CEL_PROGRAM};
 		buffer.size = 0;
 		err = print_predicate(&buffer, predicate);
@@ -511,7 +498,7 @@ static bool is_below_not(const struct match_query *query, const struct match_pre
 			continue;
 		}
 		for (const match_word *below = word + 1; below < match_word_after(word); below++) {
-			if (*below == (match_word)(uintptr_t)leaf) {
+			if (*below == match_word_of(leaf)) {
 				return true;
 			}
 		}

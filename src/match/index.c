@@ -177,7 +177,8 @@ static void leave(struct match_index *index, const struct places *places, uint32
 		const struct match_bounds *bounds = &places->bounds[access->place];
 		key = facet->key;
 		match_intervals_remove(&facet->intervals,
-			&(struct match_interval){bounds->low, bounds->high, query});
+			&(struct match_interval){
+				.low = bounds->low, .high = bounds->high, .item = query});
 		match_facet_drop_if_empty(index, scope_of(query, key), facet);
 	} else {
 		match_scope_remove(scope_of(query, key), access->place);
@@ -198,7 +199,8 @@ static enum err join_facet(struct match_index *index, struct places *places, uin
 		return err;
 	}
 	err = match_intervals_add(&facet->intervals,
-		&(struct match_interval){choice->bounds.low, choice->bounds.high, places->query});
+		&(struct match_interval){choice->bounds.low, choice->bounds.high, places->query,
+			choice->needs.fields | (choice->is_proof ? MATCH_IS_PROOF : 0)});
 	if (err != OK) {
 		match_facet_drop_if_empty(index, scope, facet);
 		return err;
@@ -236,13 +238,13 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 		err = join_facet(index, places, number, choice, key);
 	} else {
 		uint32_t place = 0;
-		const struct match_entry entry = {
-			places->query, match_access_guard(places->query, key), number};
-		err = match_scope_add(scope, key, &entry, &place);
+		bool is_proof = choice->is_proof && !choice->range;
+		const struct match_entry entry = {places->query, choice->needs.fields,
+			choice->needs.values, number * 2 + is_proof};
+		err = match_scope_add(scope, &entry, &place);
 		if (err == OK) {
-			places->accesses[number] = (struct match_access){.home = key,
-				.place = place,
-				.is_proof = choice->is_proof && !choice->range};
+			places->accesses[number] = (struct match_access){
+				.home = key, .place = place, .is_proof = is_proof};
 		}
 	}
 	if (err != OK) {

@@ -13,6 +13,7 @@
 struct match_interval {
 	uint64_t low, high; /* low > high: holds no point */
 	void *item;
+	uint64_t needs; /* bits without which it is not visited */
 };
 
 /* Zeroed is empty and valid. */
@@ -31,11 +32,12 @@ void match_intervals_remove(
 	struct match_intervals *intervals, const struct match_interval *interval);
 
 /*
- * Visits the items whose intervals hold the point, in the order of (low, high, item); stops at the
- * first error and returns it. The intervals must not change meanwhile.
+ * Visits the intervals that hold the point and need no bit that `met` lacks, in the order of
+ * (low, high, item); stops at the first error and returns it. The intervals must not change
+ * meanwhile.
  */
-typedef enum err (*match_interval_fn)(void *ctx, void *item);
-enum err match_intervals_stab(const struct match_intervals *intervals, uint64_t point,
+typedef enum err (*match_interval_fn)(void *ctx, const struct match_interval *interval);
+enum err match_intervals_stab(const struct match_intervals *intervals, uint64_t point, uint64_t met,
 	match_interval_fn visit, void *ctx) MUST_CHECK;
 
 /* Walks everything and aborts if the structure is broken; for tests. */

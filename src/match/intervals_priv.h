@@ -48,8 +48,9 @@ static inline bool interval_is_before(
 
 static inline struct match_interval inner_first(const struct intervals_inner *inner, size_t at)
 {
-	return (struct match_interval){
-		inner->lows[at], inner->rests[at].high, inner->rests[at].item};
+	return (struct match_interval){.low = inner->lows[at],
+		.high = inner->rests[at].high,
+		.item = inner->rests[at].item};
 }
 
 static inline struct match_interval node_first(const void *node, unsigned height)

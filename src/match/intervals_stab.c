@@ -14,7 +14,7 @@
 #define INNER_LINES (offsetof(struct intervals_inner, children) / LINE_BYTES)
 
 struct stab {
-	uint64_t point;
+	uint64_t point, met;
 	match_interval_fn visit;
 	void *ctx;
 };
@@ -22,8 +22,9 @@ struct stab {
 static enum err stab_leaf(const struct intervals_leaf *leaf, const struct stab *stab)
 {
 	for (size_t i = 0; i < leaf->count && leaf->entries[i].low <= stab->point; i++) {
-		if (leaf->entries[i].high >= stab->point) {
-			enum err err = stab->visit(stab->ctx, leaf->entries[i].item);
+		bool lacks = leaf->entries[i].needs & ~stab->met;
+		if (leaf->entries[i].high >= stab->point && !lacks) {
+			enum err err = stab->visit(stab->ctx, &leaf->entries[i]);
 			if (err != OK) {
 				return err;
 			}
@@ -80,10 +81,10 @@ static enum err stab_node(const void *node, unsigned height, const struct stab *
 	return err;
 }
 
-enum err match_intervals_stab(
-	const struct match_intervals *intervals, uint64_t point, match_interval_fn visit, void *ctx)
+enum err match_intervals_stab(const struct match_intervals *intervals, uint64_t point, uint64_t met,
+	match_interval_fn visit, void *ctx)
 {
-	const struct stab stab = {point, visit, ctx};
+	const struct stab stab = {point, met, visit, ctx};
 	return intervals->root ? stab_node(intervals->root, intervals->height, &stab) : OK;
 }
 

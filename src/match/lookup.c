@@ -6,8 +6,11 @@
  */
 #include "match_priv.h"
 
-/* Room of so many found values or probes is given back after a batch that needed it. */
+/* Room of so many found values or predicates is given back after a batch that needed it. */
 #define KEPT_MAX 65536U
+
+/* A batch's mostly; those of a large list are looked up before there are more. */
+#define PROBES_AT_ONCE 4096U
 
 struct found {
 	struct match_path *path;
@@ -21,7 +24,8 @@ struct probe {
 	enum cel_kind kind;
 	const struct value *value; /* NULL: `own` */
 	struct value own;
-	struct match_predicate *predicate; /* that was found; NULL: nobody asks */
+	uint32_t event; /* in the batch */
+	bool is_of_id;
 };
 
 struct looked {
@@ -30,8 +34,9 @@ struct looked {
 	struct value id;
 	bool knows_id;
 	size_t found_first, found_end;
-	size_t probes_first, probes_end;
-	size_t id_probes_end; /* those of the id come first */
+	size_t holding_first, holding_count;
+	size_t holding_by_id; /* so many; they come first */
+	bool knows_met;
 };
 
 struct match_lookup {
@@ -41,12 +46,14 @@ struct match_lookup {
 	uint32_t number;               /* in the batch */
 	struct match_collection *last; /* of the event before, of one batch */
 	struct looked events[MATCH_BATCH_MAX];
+	struct match_met met[MATCH_BATCH_MAX]; /* by events that say so */
 	struct found *found;
 	size_t found_count, found_capacity;
 	struct probe *probes;
 	size_t probes_count, probes_capacity;
+	struct match_predicate **holding; /* found by the probes; one may stand here repeatedly */
+	size_t holding_count, holding_capacity;
 	struct match_candidates candidates;
-	struct match_evaluation *evaluation; /* of the event at hand */
 };
 
 enum err match_lookup_new(struct match_index *index, struct match_lookup **ret_lookup)
@@ -65,6 +72,7 @@ void match_lookup_free(struct match_lookup *lookup)
 	if (lookup) {
 		mem_free(lookup->found);
 		mem_free(lookup->probes);
+		mem_free(lookup->holding);
 		mem_free(lookup->candidates.items);
 		mem_free(lookup);
 	}
@@ -90,10 +98,10 @@ static void begin_batch(struct match_lookup *lookup)
 		lookup->found = NULL;
 		lookup->found_capacity = 0;
 	}
-	if (lookup->probes_capacity > KEPT_MAX) {
-		mem_free(lookup->probes);
-		lookup->probes = NULL;
-		lookup->probes_capacity = 0;
+	if (lookup->holding_capacity > KEPT_MAX) {
+		mem_free(lookup->holding);
+		lookup->holding = NULL;
+		lookup->holding_capacity = 0;
 	}
 	if (lookup->candidates.capacity > KEPT_MAX) {
 		mem_free(lookup->candidates.items);
@@ -102,6 +110,7 @@ static void begin_batch(struct match_lookup *lookup)
 	lookup->candidates.count = 0;
 	lookup->found_count = 0;
 	lookup->probes_count = 0;
+	lookup->holding_count = 0;
 	lookup->last = NULL;
 }
 
@@ -115,8 +124,66 @@ static struct match_predicate_key key_of(const struct probe *probe)
 		.constant = probe->value ? probe->value : &probe->own};
 }
 
+static enum err add_holding(
+	struct match_lookup *lookup, const struct probe *probe, struct match_predicate *predicate)
+{
+	void *holding = with_room(
+		lookup->holding, lookup->holding_count, &lookup->holding_capacity, sizeof(void *));
+	if (!holding) {
+		return ERR_MEMORY;
+	}
+	lookup->holding = holding;
+	struct looked *looked = &lookup->events[probe->event];
+	if (looked->holding_count++ == 0) {
+		looked->holding_first = lookup->holding_count;
+	}
+	looked->holding_by_id += probe->is_of_id;
+	lookup->holding[lookup->holding_count++] = predicate;
+	return OK;
+}
+
+/* Of all probes, in their order, which is that of the events. */
+static enum err find_predicates(struct match_lookup *lookup)
+{
+	const struct map *predicates = &lookup->index->predicates;
+	size_t first = lookup->holding_count;
+	enum err err = OK;
+	for (size_t i = 0; i < lookup->probes_count; i++) {
+		map_prefetch_item(predicates, lookup->probes[i].hash);
+	}
+	for (size_t i = 0; err == OK && i < lookup->probes_count; i++) {
+		const struct probe *probe = &lookup->probes[i];
+		const struct match_predicate_key key = key_of(probe);
+		struct match_predicate *predicate = map_find_hashed(predicates, probe->hash, &key);
+		if (!predicate || match_scope_is_empty(&predicate->scope)) {
+			continue;
+		}
+		if (predicate->scope.count > 0) {
+			match_prefetch(predicate->scope.as.query);
+		}
+		if (predicate->scope.facets) {
+			match_prefetch(predicate->scope.facets);
+		}
+		err = add_holding(lookup, probe, predicate);
+	}
+	for (size_t i = first; i < lookup->holding_count; i++) {
+		const struct match_facet *facets = lookup->holding[i]->scope.facets;
+		if (facets) {
+			match_prefetch(facets->intervals.root);
+		}
+	}
+	lookup->probes_count = 0;
+	return err;
+}
+
 static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 {
+	if (lookup->probes_count == PROBES_AT_ONCE) {
+		enum err err = find_predicates(lookup);
+		if (err != OK) {
+			return err;
+		}
+	}
 	void *probes = with_room(
 		lookup->probes, lookup->probes_count, &lookup->probes_capacity, sizeof(probe));
 	if (!probes) {
@@ -125,6 +192,8 @@ static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 	lookup->probes = probes;
 	struct probe *added = &lookup->probes[lookup->probes_count++];
 	*added = probe;
+	added->event = lookup->number;
+	added->is_of_id = !probe.path->parent; /* the document itself is not looked up */
 	const struct match_predicate_key key = key_of(added);
 	added->hash = map_hash(&lookup->index->predicates, &key);
 	map_prefetch(&lookup->index->predicates, added->hash);
@@ -133,11 +202,15 @@ static enum err add_probe(struct match_lookup *lookup, struct probe probe)
 
 /*
  * Objects take no part: hashing one costs the square of its members, and whoever writes documents
- * could choose a large one. No point has an object in it.
+ * could choose a large one. No point has an object in it. Nor does a list larger than each
+ * constant, which can equal none.
  */
-static bool is_hashable(const struct value *value)
+static bool is_hashable(const struct match_path *path, const struct value *value)
 {
 	const struct value *end = value_after(value);
+	if (end - value > path->cells_max) {
+		return false;
+	}
 	for (const struct value *cell = value; cell < end; cell++) {
 		if (cell->kind == VALUE_OBJECT) {
 			return false;
@@ -156,7 +229,7 @@ static enum err probe_elements(
 	enum err err = OK;
 	const struct value *end = value_after(value);
 	for (const struct value *item = value + 1; err == OK && item < end;) {
-		if (is_object || is_hashable(item)) {
+		if (is_object || is_hashable(path, item)) {
 			err = add_probe(lookup,
 				(struct probe){.path = path, .kind = CEL_CONTAINS, .value = item});
 		}
@@ -190,7 +263,7 @@ static enum err probe_value(
 	struct match_lookup *lookup, struct match_path *path, const struct value *value)
 {
 	enum err err = OK;
-	if (path->equals > 0 && is_hashable(value)) {
+	if (path->equals > 0 && is_hashable(path, value)) {
 		err = add_probe(
 			lookup, (struct probe){.path = path, .kind = CEL_EQUAL, .value = value});
 	}
@@ -290,7 +363,6 @@ static enum err look(struct match_lookup *lookup, struct looked *looked)
 	if (collection->id && looked->knows_id) {
 		err = probe_value(lookup, collection->id, &looked->id);
 	}
-	looked->id_probes_end = lookup->probes_count;
 	if (err == OK && collection->document && event->document) {
 		err = walk(lookup, collection->document, event->document);
 	}
@@ -300,30 +372,6 @@ static enum err look(struct match_lookup *lookup, struct looked *looked)
 		err = note_value(lookup, collection->id, &looked->id);
 	}
 	return err;
-}
-
-static void find_predicates(struct match_lookup *lookup)
-{
-	for (size_t i = 0; i < lookup->probes_count; i++) {
-		map_prefetch_item(&lookup->index->predicates, lookup->probes[i].hash);
-	}
-	for (size_t i = 0; i < lookup->probes_count; i++) {
-		struct probe *probe = &lookup->probes[i];
-		const struct match_predicate_key key = key_of(probe);
-		probe->predicate = map_find_hashed(&lookup->index->predicates, probe->hash, &key);
-		if (probe->predicate && probe->predicate->scope.count > 0) {
-			match_prefetch(probe->predicate->scope.as.query);
-		}
-		if (probe->predicate && probe->predicate->scope.facets) {
-			match_prefetch(probe->predicate->scope.facets);
-		}
-	}
-	for (size_t i = 0; i < lookup->probes_count; i++) {
-		const struct match_predicate *predicate = lookup->probes[i].predicate;
-		if (predicate && predicate->scope.facets) {
-			match_prefetch(predicate->scope.facets->intervals.root);
-		}
-	}
 }
 
 /* Events of one collection often come one behind the other. */
@@ -366,9 +414,8 @@ enum err match_lookup_prepare(
 		struct looked *looked = &lookup->events[i];
 		const struct event *event = events[i];
 		bool has_operation = event->operation != MODEL_NO_OPERATION;
-		*looked = (struct looked){.event = event,
-			.found_first = lookup->found_count,
-			.probes_first = lookup->probes_count};
+		*looked = (struct looked){.event = event, .found_first = lookup->found_count};
+		lookup->number = (uint32_t)i;
 		if (has_operation) {
 			looked->collection = find_collection(lookup, event);
 			lookup->last = looked->collection;
@@ -378,12 +425,8 @@ enum err match_lookup_prepare(
 			err = look(lookup, looked);
 		}
 		looked->found_end = lookup->found_count;
-		looked->probes_end = lookup->probes_count;
 	}
-	if (err == OK) {
-		find_predicates(lookup);
-	}
-	return err;
+	return err == OK ? find_predicates(lookup) : err;
 }
 
 /* ---- candidates ---- */
@@ -402,6 +445,11 @@ const struct match_collection *match_lookup_activate(
 	return looked->collection;
 }
 
+const struct match_met *match_lookup_met(const struct match_lookup *lookup, uint32_t number)
+{
+	return lookup->events[number].knows_met ? &lookup->met[number] : &match_met_unknown;
+}
+
 struct match_candidates *match_lookup_candidates(struct match_lookup *lookup)
 {
 	return &lookup->candidates;
@@ -409,7 +457,7 @@ struct match_candidates *match_lookup_candidates(struct match_lookup *lookup)
 
 /* One batch's queries that may hold, for its events in their order. */
 static enum err add_candidate(
-	struct match_lookup *lookup, struct match_query *query, uint32_t access)
+	struct match_lookup *lookup, struct match_query *query, bool is_proven)
 {
 	struct match_candidates *candidates = &lookup->candidates;
 	void *items = with_room(candidates->items, candidates->count, &candidates->capacity,
@@ -419,29 +467,64 @@ static enum err add_candidate(
 	}
 	candidates->items = items;
 	candidates->items[candidates->count++] =
-		(struct match_candidate){query, lookup->number, access};
+		(struct match_candidate){query, lookup->number, is_proven};
+	return OK;
+}
+
+/* What the event at hand meets, which is found out when a list or a facet asks. */
+static struct match_needs met_by_event(struct match_lookup *lookup)
+{
+	struct looked *looked = &lookup->events[lookup->number];
+	struct match_met *met = &lookup->met[lookup->number];
+	if (!looked->knows_met) {
+		looked->knows_met = true;
+		*met = (struct match_met){0};
+		for (size_t i = looked->found_first; i < looked->found_end; i++) {
+			match_needs_meet(met, lookup->found[i].path, lookup->found[i].value);
+		}
+	}
+	return met->needs;
+}
+
+/* Each is written down, and counts if nothing that it needs is lacking: no branch to mispredict. */
+static enum err collect_entries(
+	struct match_lookup *lookup, const struct match_entry *entries, uint32_t count)
+{
+	struct match_candidates *candidates = &lookup->candidates;
+	const struct match_needs met = met_by_event(lookup);
+	for (uint32_t done = 0; done < count;) {
+		void *items = with_room(candidates->items, candidates->count, &candidates->capacity,
+			sizeof(*candidates->items));
+		if (!items) {
+			return ERR_MEMORY;
+		}
+		candidates->items = items;
+		struct match_candidate *place = candidates->items + candidates->count;
+		size_t room = candidates->capacity - candidates->count;
+		uint32_t end = room < count - done ? done + (uint32_t)room : count;
+		for (; done < end; done++) {
+			const struct match_entry *entry = &entries[done];
+			const struct match_needs needs = {entry->fields, entry->values};
+			*place = (struct match_candidate){
+				entry->query, lookup->number, entry->access & 1};
+			place += match_needs_are_met(&needs, &met);
+		}
+		candidates->count = (size_t)(place - candidates->items);
+	}
 	return OK;
 }
 
 static enum err collect_list(struct match_lookup *lookup, const struct match_scope *scope)
 {
 	if (scope->count == 1) {
-		return add_candidate(lookup, scope->as.query, scope->extra);
+		return add_candidate(lookup, scope->as.query, scope->extra & 1);
 	}
-	enum err err = OK;
-	for (uint32_t i = 0; err == OK && i < scope->count; i++) {
-		const struct match_entry *entry = &scope->as.entries[i];
-		if (!entry->guard ||
-			match_evaluate_predicate(lookup->evaluation, entry->guard) == CEL_IS_TRUE) {
-			err = add_candidate(lookup, entry->query, entry->access);
-		}
-	}
-	return err;
+	return collect_entries(lookup, scope->as.entries, scope->count);
 }
 
-static enum err add_ranged(void *ctx, void *item)
+static enum err add_ranged(void *ctx, const struct match_interval *interval)
 {
-	return add_candidate(ctx, item, MATCH_ACCESS_RANGED);
+	return add_candidate(ctx, interval->item, interval->needs & MATCH_IS_PROOF);
 }
 
 static enum err collect_facets(struct match_lookup *lookup, const struct match_scope *scope)
@@ -453,7 +536,8 @@ static enum err collect_facets(struct match_lookup *lookup, const struct match_s
 		uint64_t point = 0;
 		if (path->stamp == lookup->stamp &&
 			match_facet_point(facet->order, path->value, &point)) {
-			err = match_intervals_stab(&facet->intervals, point, add_ranged, lookup);
+			err = match_intervals_stab(&facet->intervals, point,
+				met_by_event(lookup).fields | MATCH_IS_PROOF, add_ranged, lookup);
 		}
 	}
 	return err;
@@ -479,14 +563,11 @@ static enum err collect_predicate(struct match_lookup *lookup, struct match_pred
 	return collect_scope(lookup, &predicate->scope);
 }
 
-static enum err collect_probes(struct match_lookup *lookup, size_t first, size_t end)
+static enum err collect_holding(struct match_lookup *lookup, size_t first, size_t count)
 {
 	enum err err = OK;
-	for (size_t i = first; err == OK && i < end; i++) {
-		struct match_predicate *predicate = lookup->probes[i].predicate;
-		if (predicate) {
-			err = collect_predicate(lookup, predicate);
-		}
+	for (size_t i = first; err == OK && i < first + count; i++) {
+		err = collect_predicate(lookup, lookup->holding[i]);
 	}
 	return err;
 }
@@ -512,7 +593,7 @@ static enum err collect_id(struct match_lookup *lookup, const struct looked *loo
 		bool is_ours = predicate && predicate->of.path == looked->collection->id;
 		return is_ours ? collect_predicate(lookup, predicate) : OK;
 	}
-	return collect_probes(lookup, looked->probes_first, looked->id_probes_end);
+	return collect_holding(lookup, looked->holding_first, looked->holding_by_id);
 }
 
 /*
@@ -539,7 +620,7 @@ static enum err collect_whole(
 	if (!whole) {
 		return OK;
 	}
-	enum err err = add_candidate(lookup, whole, MATCH_ACCESS_WHOLE);
+	enum err err = add_candidate(lookup, whole, true);
 	if (err == OK) {
 		struct match_candidate *items = lookup->candidates.items;
 		struct match_candidate last = items[lookup->candidates.count - 1];
@@ -549,9 +630,8 @@ static enum err collect_whole(
 	return err;
 }
 
-enum err match_lookup_collect(struct match_lookup *lookup, struct match_evaluation *evaluation)
+enum err match_lookup_collect(struct match_lookup *lookup)
 {
-	lookup->evaluation = evaluation;
 	const struct looked *looked = &lookup->events[lookup->number];
 	struct match_candidates *candidates = &lookup->candidates;
 	size_t first = candidates->count;
@@ -567,7 +647,8 @@ enum err match_lookup_collect(struct match_lookup *lookup, struct match_evaluati
 	if (err != OK || is_purge || !looked->event->document) {
 		return err;
 	}
-	err = collect_probes(lookup, looked->id_probes_end, looked->probes_end);
+	err = collect_holding(lookup, looked->holding_first + looked->holding_by_id,
+		looked->holding_count - looked->holding_by_id);
 	if (err == OK) {
 		err = collect_existing(lookup, looked);
 	}

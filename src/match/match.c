@@ -30,6 +30,7 @@ struct match {
 	size_t hits_capacity;
 	struct match_compiler compiler;
 	uint32_t failures_max, residuals_max;
+	size_t subscription_bytes_max;
 	struct arena memory; /* of one evaluation */
 	struct match_trouble troubles[TROUBLES_MAX];
 	size_t troubles_count;
@@ -218,6 +219,25 @@ static void refuse_residual(struct match *match, struct match_refusal *ret_refus
 	metrics_add(match->metrics, METRIC_residuals_refused, 1);
 }
 
+/* Before anything of it is stored. */
+static bool refuse_weight(struct match *match, const struct model_subscription *subscription,
+	const struct cel_node *tree, struct match_refusal *ret_refusal)
+{
+	size_t weight = match_weigh(tree) + subscription->id.size;
+	if (weight <= match->subscription_bytes_max) {
+		return false;
+	}
+	ret_refusal->code = MODEL_REFUSED_LIMIT;
+	(void)snprintf(ret_refusal->text, sizeof(ret_refusal->text),
+		"subscription takes too much memory: about %zu bytes, subscription_bytes_max is "
+		"%zu",
+		weight, match->subscription_bytes_max);
+	(void)snprintf(ret_refusal->hint, sizeof(ret_refusal->hint),
+		"shorten its lists and patterns, or make several subscriptions of it");
+	metrics_add(match->metrics, METRIC_subscription_bytes_refused, 1);
+	return true;
+}
+
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct match_refusal *ret_refusal, struct match_query **ret_query)
 {
@@ -225,7 +245,9 @@ enum err match_query_get(struct match *match, const struct model_subscription *s
 	struct match_query *query = NULL;
 	enum err err = match_compile(
 		&match->scratch, &match->compiler, subscription, ret_refusal, &compiled);
-	if (err == OK) {
+	if (err == OK && refuse_weight(match, subscription, compiled.tree, ret_refusal)) {
+		err = ERR_LIMIT;
+	} else if (err == OK) {
 		err = get_by_tree(match, subscription, compiled.tree, &query);
 		if (err == ERR_LIMIT) {
 			refuse_residual(match, ret_refusal);
@@ -254,6 +276,11 @@ void match_query_put(struct match *match, struct match_query *query)
 bool match_trim(struct match *match)
 {
 	return pool_trim(&match->index.pool);
+}
+
+struct bytes match_query_database(const struct match_query *query)
+{
+	return query->collection->database;
 }
 
 bool match_query_is_residual(const struct match_query *query)
@@ -290,6 +317,7 @@ enum err match_new(const struct match_limits *limits, uint64_t seed, struct inte
 	match->compiler.metrics = metrics;
 	match->failures_max = limits->failures;
 	match->residuals_max = limits->residuals;
+	match->subscription_bytes_max = limits->subscription_bytes;
 	match_index_init(&match->index, seed);
 	map_init(&match->queries, &query_type, seed);
 	*ret_match = match;
@@ -381,7 +409,7 @@ struct search {
 	struct match *match;
 	struct match_evaluation evaluation;
 	size_t hits_count;
-	int64_t candidates, errors;
+	int64_t found, candidates, errors;
 };
 
 static bool is_whole(const struct match_query *query)
@@ -413,6 +441,7 @@ static void begin_event(struct search *search, const struct event *event, uint64
 	evaluation->event = event;
 	evaluation->input = input_of(event);
 	evaluation->has_run = false;
+	evaluation->met = &match_met_unknown;
 }
 
 static struct search search_of(struct match *match)
@@ -467,7 +496,7 @@ static void judge(struct search *search, struct match_query *query, enum cel_out
 		query->failures = 0;
 		return;
 	}
-	enum cel_failure failure = search->evaluation.failure;
+	enum cel_failure failure = match_evaluation_failure(&search->evaluation);
 	count_failure(match->metrics, failure);
 	query->failures += query->failures < UINT32_MAX;
 	bool is_stopped = failure == CEL_FAILED_BUDGET || failure == CEL_FAILED_MEMORY;
@@ -480,21 +509,6 @@ static void judge(struct search *search, struct match_query *query, enum cel_out
 	}
 }
 
-/* Whether the place where it was found says already that it holds. */
-static bool is_proven(struct match_query *query, uint32_t access)
-{
-	if (access == MATCH_ACCESS_WHOLE) {
-		return true;
-	}
-	if (access == MATCH_ACCESS_RANGED) {
-		access = 0;
-		if (query->accesses_count != 1) {
-			return false;
-		}
-	}
-	return match_query_accesses(query)[access].is_proof;
-}
-
 static enum err try_candidate(struct search *search, const struct match_candidate *candidate)
 {
 	struct match_query *query = candidate->query;
@@ -502,8 +516,9 @@ static enum err try_candidate(struct search *search, const struct match_candidat
 		return OK;
 	}
 	query->seen = search->evaluation.stamp;
+	search->found++;
 	enum cel_outcome outcome = CEL_IS_TRUE;
-	if (!is_proven(query, candidate->access)) {
+	if (!candidate->is_proven) {
 		outcome = match_evaluate(&search->evaluation, query->code);
 		search->candidates++;
 		search->errors += outcome == CEL_IS_ERROR;
@@ -514,18 +529,42 @@ static enum err try_candidate(struct search *search, const struct match_candidat
 	return outcome == CEL_IS_TRUE ? add_hit(search, candidate) : OK;
 }
 
+/* Of what holds already only the head is read. */
+static void fetch_query(const struct match_candidate *candidate)
+{
+	const struct match_query *query = candidate->query;
+	__builtin_prefetch(query);
+	__builtin_prefetch(&query->holders); /* behind the bits */
+	if (!candidate->is_proven) {
+		match_prefetch(query->code);
+	}
+}
+
+static void fetch_predicates(const struct match_query *query, const struct match_needs *met)
+{
+	const uint32_t words = query->code_count < 4 ? query->code_count : 4;
+	for (uint32_t i = 0; i < words; i++) {
+		const match_word word = query->code[i];
+		const struct match_needs needs = match_word_needs(word);
+		if (!match_word_is_join(word) && match_needs_are_met(&needs, met)) {
+			match_prefetch(match_word_predicate(word));
+		}
+	}
+}
+
 /* What a candidate will be tried by is fetched some candidates before. */
-static void fetch_ahead(const struct match_candidates *candidates, size_t at)
+static void fetch_ahead(
+	const struct match_lookup *lookup, const struct match_candidates *candidates, size_t at)
 {
 	for (size_t i = at > 0 ? at + FETCHED_FAR : 0;
 		i <= at + FETCHED_FAR && i < candidates->count; i++) {
-		match_prefetch(candidates->items[i].query);
+		fetch_query(&candidates->items[i]);
 	}
 	if (at + FETCHED_NEAR < candidates->count) {
-		const struct match_query *query = candidates->items[at + FETCHED_NEAR].query;
-		const uint32_t words = query->code_count < 4 ? query->code_count : 4;
-		for (uint32_t i = 0; i < words; i++) {
-			match_prefetch(match_word_predicate(query->code[i] & ~(match_word)1));
+		const struct match_candidate *near = &candidates->items[at + FETCHED_NEAR];
+		if (!near->is_proven) {
+			fetch_predicates(
+				near->query, &match_lookup_met(lookup, near->event)->needs);
 		}
 	}
 }
@@ -540,9 +579,10 @@ static enum err try_candidates(
 	for (size_t i = 0; err == OK && i < candidates->count; i++) {
 		const struct match_candidate *candidate = &candidates->items[i];
 		uint64_t stamp = first_stamp + candidate->event;
-		fetch_ahead(candidates, i);
+		fetch_ahead(lookup, candidates, i);
 		if (search->evaluation.stamp != stamp) {
 			begin_event(search, events[candidate->event], stamp);
+			search->evaluation.met = match_lookup_met(lookup, candidate->event);
 			(void)match_lookup_activate(lookup, candidate->event, stamp);
 		}
 		err = try_candidate(search, candidate);
@@ -562,7 +602,7 @@ static enum err match_batch(struct search *search, struct event *const *events, 
 			continue;
 		}
 		begin_event(search, events[i], first_stamp + i);
-		err = match_lookup_collect(match->lookup, &search->evaluation);
+		err = match_lookup_collect(match->lookup);
 		if (err == OK &&
 			match_lookup_candidates(match->lookup)->count > CANDIDATES_AT_ONCE) {
 			err = try_candidates(search, events, first_stamp);
@@ -580,6 +620,7 @@ enum err match_events(struct match *match, struct event *const *events, size_t c
 	for (size_t i = 0; i < search.hits_count; i++) {
 		match_prefetch(match->hits[i].query->slot); /* where its user will look */
 	}
+	metrics_add(match->metrics, METRIC_match_found, search.found);
 	metrics_add(match->metrics, METRIC_match_candidates, search.candidates);
 	metrics_add(match->metrics, METRIC_match_errors, search.errors);
 	if (err == OK) {

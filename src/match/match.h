@@ -19,8 +19,9 @@ struct match_query;
 /* What bounds expressions; see options.def. */
 struct match_limits {
 	uint32_t source_bytes, depth, nodes, macros, literal, regex_bytes, memory_bytes;
-	uint32_t failures;  /* in a row, after which there is a trouble */
-	uint32_t residuals; /* distinct queries */
+	uint32_t failures;         /* in a row, after which there is a trouble */
+	uint32_t residuals;        /* distinct queries */
+	size_t subscription_bytes; /* that one may take, if it shares nothing */
 	uint64_t cost, steps;
 };
 
@@ -57,6 +58,7 @@ bool match_trim(struct match *match);
  * of its collection, or for each that has a field.
  */
 bool match_query_is_residual(const struct match_query *query);
+struct bytes match_query_database(const struct match_query *query); /* borrowed from it */
 
 /* A pointer that the user keeps with the query; NULL at first. */
 void **match_query_slot(struct match_query *query);

@@ -38,6 +38,8 @@ struct match_path {
 	uint32_t children_count;
 	uint32_t holders; /* predicates, facets and children */
 	struct bytes name;
+	uint32_t words, equal_words; /* of codes: comparisons of it, and those by `==` */
+	uint32_t bit;                /* its own among `fields` of match_needs, or shared */
 
 	/* What is to be looked up where a document has it: predicates with a scope in use. */
 	uint32_t equals, elements;
@@ -47,7 +49,8 @@ struct match_path {
 
 	uint64_t walk; /* the walk that found it last, and where it stands among what that found */
 	uint32_t found;
-	uint64_t stamp; /* of the event at hand, which has the value */
+	uint32_t cells_max; /* of the constants that `equals` and `elements` have had */
+	uint64_t stamp;     /* of the event at hand, which has the value */
 	const struct value *value;
 
 	char memory[];
@@ -118,6 +121,9 @@ enum err match_predicate_use(struct match_predicate *predicate, bool is_used) MU
 
 /* ---- codes (code.c) ---- */
 
+/* The words of all codes that are this predicate. */
+uint32_t match_predicate_words(const struct match_predicate *predicate);
+
 struct match_code {
 	const match_word *words;
 	uint32_t count;
@@ -143,12 +149,11 @@ struct match_bounds {
 	uint64_t low, high; /* as match_intervals has them */
 };
 
+/* What a hit that needs no evaluation reads and writes comes first. */
 struct match_query {
-	void *slot; /* the user's */
-	struct match_collection *collection;
-	uint32_t holders;
-	uint32_t failures; /* in a row */
-	uint32_t accesses_count;
+	void *slot;               /* the user's */
+	uint64_t seen;            /* stamp of the last event that tried it */
+	uint32_t failures;        /* in a row */
 	uint32_t code_count : 24; /* an expression has a million nodes at most */
 	bool has_expression : 1;
 	bool was_stopped : 1; /* its subscribers know; those that come later do not */
@@ -158,15 +163,20 @@ struct match_query {
 	bool is_lone : 1;     /* its only condition is a point, in whose scope it is the first */
 	bool has_many : 1;
 	bool has_bounds : 1; /* behind the many */
+	uint32_t holders;
+	uint32_t accesses_count;
+	struct match_collection *collection;
 	union {
 		struct match_access one; /* alone, and not ranged */
 		struct match_access *many;
 	} as;
-	uint64_t seen; /* stamp of the last event that tried it */
 	match_word code[];
 };
 
 struct match_access *match_query_accesses(struct match_query *query);
+
+/* Bytes that a query of this tree takes if it shares nothing, about (weigh.c). */
+size_t match_weigh(const struct cel_node *tree);
 
 /* ---- the index (index.c, access.c) ---- */
 
@@ -177,6 +187,7 @@ struct match_collection {
 	struct match_path *document;
 	struct match_path *id; /* NULL: nobody asks */
 	struct match_scope residuals;
+	uint32_t paths_made;
 	char memory[];
 };
 
@@ -217,7 +228,8 @@ struct match_choice {
 	struct match_path *range; /* NULL: none */
 	enum match_order order;
 	struct match_bounds bounds;
-	bool is_proof; /* key and range together say that the query holds */
+	bool is_proof;            /* key and range together say that the query holds */
+	struct match_needs needs; /* beside the key, of a document that is not found otherwise */
 };
 struct match_choices {
 	struct match_choice *items;
@@ -231,6 +243,16 @@ enum err match_access_choose(struct arena *arena, const struct match_index *inde
 	const struct match_query *query, struct match_choices *ret_choices) MUST_CHECK;
 /* Whether no access set of a query, dear ones included, does without the existence of a field. */
 bool match_access_leads_nowhere(const struct match_index *index, const struct match_query *query);
+
+/* ---- needs.c ---- */
+
+/* The word of a leaf. */
+match_word match_word_of(const struct match_predicate *predicate);
+/* What every document that the tree holds for has. */
+struct match_needs match_needs_of(const match_word *word);
+/* Adds what a document has by a field's value. */
+void match_needs_meet(
+	struct match_met *met, const struct match_path *path, const struct value *value);
 
 /* ---- lookup.c ---- */
 
@@ -249,14 +271,15 @@ enum err match_lookup_prepare(
 const struct match_collection *match_lookup_activate(
 	struct match_lookup *lookup, uint32_t number, uint64_t stamp);
 
-/* A query that may hold for an event, and how it was found. */
+/* What the event of this number meets, as far as that has been found out. */
+const struct match_met *match_lookup_met(const struct match_lookup *lookup, uint32_t number);
+
+/* A query that may hold for an event. */
 struct match_candidate {
 	struct match_query *query;
 	uint32_t event;
-	uint32_t access; /* its number among the query's, or one of these */
+	bool is_proven; /* by the place where it was found */
 };
-#define MATCH_ACCESS_RANGED UINT32_MAX
-#define MATCH_ACCESS_WHOLE (UINT32_MAX - 1)
 
 struct match_candidates {
 	struct match_candidate *items;
@@ -269,7 +292,6 @@ struct match_candidates *match_lookup_candidates(struct match_lookup *lookup);
  * collection's, then the others, some perhaps more than once. Without a document the others are
  * left out, of a purge all but those by document id.
  */
-enum err match_lookup_collect(
-	struct match_lookup *lookup, struct match_evaluation *evaluation) MUST_CHECK;
+enum err match_lookup_collect(struct match_lookup *lookup) MUST_CHECK;
 
 #endif

@@ -57,7 +57,8 @@ static struct match_path *path_alloc(struct match_collection *collection, struct
 	if (!path) {
 		return NULL;
 	}
-	*path = (struct match_path){.collection = collection};
+	*path = (struct match_path){
+		.collection = collection, .bit = collection->paths_made++ % MATCH_FIELDS};
 	if (name.size > 0) {
 		memcpy(path->memory, name.data, name.size);
 	}
@@ -115,6 +116,7 @@ void match_path_put(struct match_index *index, struct match_path *path)
 		struct match_collection *collection = path->collection;
 		struct match_path *parent = path->parent;
 		check(path->equals == 0 && path->elements == 0 && path->prefix_lengths == 0);
+		check(path->words == 0 && path->equal_words == 0);
 		check(!path->exists && !path->first_child);
 		if (parent) {
 			path_unlink(index, path);

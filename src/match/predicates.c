@@ -373,6 +373,8 @@ enum err match_predicate_use(struct match_predicate *predicate, bool is_used)
 {
 	struct match_path *path = predicate->of.path;
 	uint32_t step = is_used ? 1 : UINT32_MAX;
+	uint32_t cells = (uint32_t)cells_of(match_predicate_constant(predicate));
+	path->cells_max = cells > path->cells_max ? cells : path->cells_max;
 	if (predicate->kind == CEL_EQUAL) {
 		path->equals += step;
 	} else if (predicate->kind == CEL_CONTAINS) {

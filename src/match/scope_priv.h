@@ -11,13 +11,15 @@ struct match_query;
 struct value;
 
 /*
- * One of a query's places: `access` is its number among the query's accesses. `guard` is another
- * predicate without which the query does not hold (NULL: there is none): most queries of a long
- * list are passed over without being touched.
+ * One of a query's places: `access` is twice its number among the query's accesses, and 1 more if
+ * what is found here holds. Unless a document has
+ * all bits of `fields` and `values`, the query does not hold, or is found at another of its places:
+ * most queries of a long list are passed over without being touched.
  */
 struct match_entry {
 	struct match_query *query;
-	struct match_predicate *guard;
+	uint64_t fields;
+	uint32_t values;
 	uint32_t access;
 };
 
@@ -31,9 +33,12 @@ struct match_scope {
 		struct match_entry *entries; /* count is more */
 	} as;
 	uint32_t count;
-	uint32_t extra; /* count is 1: the access; more: the capacity */
+	uint32_t extra; /* count is 1: the entry's access; more: the capacity */
 	struct match_facet *facets;
 };
+
+/* Of an interval's needs, which every event meets: what is found here holds. */
+#define MATCH_IS_PROOF ((uint64_t)1 << 63)
 
 /* What a range's constants are of. */
 enum match_order { MATCH_NUMBERS, MATCH_TEXTS, MATCH_BOOLS };
@@ -44,18 +49,14 @@ struct match_facet {
 	struct match_predicate *key; /* whose scope it is; NULL: the collection's */
 	struct match_path *path;
 	enum match_order order;
-	struct match_intervals intervals; /* of match_query */
+	struct match_intervals intervals; /* of match_query; need fields, and MATCH_IS_PROOF */
 };
 
 /* ---- */
 
-/* Of a top-level AND, the `==` that most queries share; not `key`. NULL: there is none. */
-struct match_predicate *match_access_guard(
-	const struct match_query *query, const struct match_predicate *key);
-
-/* The list's new place for the query's access; `key` is whose scope it is, or NULL. */
-enum err match_scope_add(struct match_scope *scope, const struct match_predicate *key,
-	const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
+/* The list's new place for the query's access. */
+enum err match_scope_add(
+	struct match_scope *scope, const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
 /* Exchanges it with the first. */
 void match_scope_lead(struct match_scope *scope, uint32_t place);
 /* NULL: there is none. */

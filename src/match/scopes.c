@@ -10,18 +10,22 @@
 
 static void put_place(const struct match_entry *entry, uint32_t place)
 {
-	match_query_accesses(entry->query)[entry->access].place = place;
+	match_query_accesses(entry->query)[entry->access / 2].place = place;
 }
 
-/* From one entry, in the scope itself, to a list of it. */
-static enum err make_list(struct match_scope *scope, const struct match_predicate *key)
+/*
+ * From one entry, in the scope itself, to a list of it. Of what it needs at this place no more is
+ * known than what its query needs at all.
+ */
+static enum err make_list(struct match_scope *scope)
 {
 	struct match_entry *entries = mem_alloc(ENTRIES_MIN * sizeof(*entries));
 	if (!entries) {
 		return ERR_MEMORY;
 	}
 	struct match_query *query = scope->as.query;
-	entries[0] = (struct match_entry){query, match_access_guard(query, key), scope->extra};
+	const struct match_needs needs = match_needs_of(query->code);
+	entries[0] = (struct match_entry){query, needs.fields, needs.values, scope->extra};
 	scope->as.entries = entries;
 	scope->extra = ENTRIES_MIN;
 	return OK;
@@ -38,8 +42,8 @@ static enum err resize_list(struct match_scope *scope, uint32_t capacity)
 	return OK;
 }
 
-enum err match_scope_add(struct match_scope *scope, const struct match_predicate *key,
-	const struct match_entry *entry, uint32_t *ret_place)
+enum err match_scope_add(
+	struct match_scope *scope, const struct match_entry *entry, uint32_t *ret_place)
 {
 	enum err err = OK;
 	if (scope->count == 0) {
@@ -47,7 +51,7 @@ enum err match_scope_add(struct match_scope *scope, const struct match_predicate
 		scope->extra = entry->access;
 	} else {
 		if (scope->count == 1) {
-			err = make_list(scope, key);
+			err = make_list(scope);
 		} else if (scope->count == scope->extra) {
 			err = resize_list(scope, scope->extra * 2);
 		}

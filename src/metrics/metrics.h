@@ -1,9 +1,10 @@
 /*
  * metrics: every figure that Streamer counts, its unit and its text in one list (metrics.def).
  * Owns: a set of counters, one per engine.
- * Threads: any thread may add and read; relaxed atomics, so a reading is a snapshot of each figure
- * alone. Errors: ERR_MEMORY when printing. Invariant: a counter only grows; a gauge is what was
- * added less what was taken.
+ * Threads: any thread may add and read; each counts in a share of its own, so that counting costs
+ * no more than an addition; relaxed order, so a reading is a snapshot of each figure alone. Errors:
+ * ERR_MEMORY when printing. Invariant: a counter only grows; a gauge is what was added less what
+ * was taken, or what was set last.
  */
 #ifndef METRICS_H
 #define METRICS_H
@@ -19,11 +20,16 @@ enum metric {
 	METRIC_COUNT
 };
 
+/* The first is for all threads that have none of their own: later ones, when many come and go. */
+#define METRICS_SHARES 16
 struct metrics {
-	_Atomic int64_t figures[METRIC_COUNT];
+	struct metrics_share {
+		_Atomic int64_t figures[METRIC_COUNT];
+		char padding[64]; /* no cache line belongs to two threads */
+	} shares[METRICS_SHARES];
 };
 
-/* All three accept NULL metrics and do nothing (0). */
+/* All three accept NULL metrics and do nothing (0). A figure that is set is not added to. */
 void metrics_add(struct metrics *metrics, enum metric metric, int64_t amount);
 void metrics_set(struct metrics *metrics, enum metric metric, int64_t figure);
 int64_t metrics_get(const struct metrics *metrics, enum metric metric);

@@ -1,8 +1,8 @@
 /*
- * model: the nouns as plain structs: change, filter, subscription request and answer, delivery.
+ * model: the nouns as plain structs: change, filter, subscription, answer, delivery, position.
  * Owns: nothing; every `struct bytes` and pointer is borrowed from whoever made the struct.
  * Threads: plain data.
- * Errors: none.
+ * Errors: ERR_CORRUPT, from reading a position.
  * Invariant: no behaviour lives here, only names for what the wire and the engine both speak of.
  */
 #ifndef MODEL_H
@@ -69,6 +69,7 @@ struct model_subscription {
 	const struct model_filter *filters;
 	size_t filters_count;
 	struct bytes expression; /* CEL, must hold besides the filters; empty: none */
+	bool omit_document;      /* deliver without the document */
 };
 
 /* Why a subscribe was refused. The numbers are the wire's (SubscribeResponse.code). */
@@ -90,6 +91,43 @@ struct model_answer {
 	uint32_t column;   /* in code points, from 1 */
 	struct bytes text; /* for people: what was wrong; empty when accepted */
 	struct bytes hint; /* what would be right; may be empty */
+	struct bytes live_after; /* a position: live from behind it; no progress; empty: not told */
+};
+
+/* Many subscribes at once, one behind the other in their encoding; may be repeated as a whole. */
+struct model_bulk {
+	uint64_t id;
+	struct bytes requests;
+};
+
+/* The answer to them: those refused have one each, one behind the other in their encoding. */
+struct model_bulk_answer {
+	uint64_t id;
+	uint32_t accepted;
+	struct bytes refused;
+	struct bytes live_after; /* of those accepted, as above */
+};
+
+struct model_heartbeat {
+	struct bytes gateway_id;
+	int64_t timestamp_ms;
+	struct bytes position; /* the newest that the gateway has handled; empty: not told */
+	bool registered;       /* all subscriptions of an earlier stream are there again */
+};
+
+/* How it stands with the source; the numbers are the wire's. */
+enum model_source {
+	MODEL_SOURCE_UNKNOWN = 0,
+	MODEL_SOURCE_LIVE = 1,
+	MODEL_SOURCE_CATCHING_UP = 2,
+	MODEL_SOURCE_AWAY = 3,
+};
+
+struct model_heartbeat_ack {
+	int64_t timestamp_ms;  /* the heartbeat's */
+	struct bytes position; /* all up to it is written on this stream; empty: not told */
+	enum model_source source;
+	int64_t source_lag_ms;
 };
 
 /* The first message of a client that knows the extensions. */
@@ -125,7 +163,9 @@ enum model_gap_reason {
 struct model_gap {
 	struct bytes after, until; /* positions; empty: not known */
 	enum model_gap_reason reason;
-	uint64_t events; /* 0: not known */
+	struct bytes run;   /* of the ids that it concerns, as in a delivery; empty: all */
+	uint64_t events;    /* 0: not known */
+	struct bytes event; /* TOO_LARGE: the change's encoding, without a document; or empty */
 };
 
 /* What a subscriber is told of its expression; the numbers are the wire's. */
@@ -134,6 +174,19 @@ struct model_notice {
 	struct bytes subscription_id;
 	enum model_notice_code code;
 	struct bytes text; /* for people */
+};
+
+/* The server is about to end. */
+struct model_going_away {
+	uint32_t deadline_ms; /* after this the stream ends */
+	struct bytes reason;  /* for people */
+};
+
+/* What a delivery says of its stream, to a peer that said Hello. */
+struct model_mark {
+	struct bytes position; /* of its event, on the event's last part only; empty: none */
+	bool replayed;         /* the event is from history */
+	bool more;             /* further parts of the event follow */
 };
 
 /* One event as a consumer sees it. */
@@ -145,9 +198,30 @@ struct model_delivery {
 	enum model_operation operation;
 	struct bytes document; /* JSON object, or empty */
 	int64_t timestamp_ms;
+	uint32_t cluster_seconds; /* the change's cluster time; 0, 0: not told */
+	uint32_t cluster_increment;
 	int64_t received_us;        /* when the Streamer read the change, wall clock; 0: not told */
 	struct bytes document_hash; /* stands in for an empty document_id: BLAKE3 of the path */
 };
+
+/*
+ * A point in the log of events. To whoever gets one it is bytes, to keep and give back. They begin
+ * with the version (1); the numbers follow in the order of this struct, the highest byte first.
+ */
+struct model_position {
+	uint64_t epoch;    /* the life of the Streamer that made it */
+	uint64_t sequence; /* in that life */
+	/* What finds the change in another life. */
+	uint64_t backend_hash;
+	uint32_t cluster_seconds;
+	uint32_t cluster_increment;
+	uint64_t event_id_hash;
+};
+#define MODEL_POSITION_SIZE 41
+void model_position_write(
+	const struct model_position *position, char ret_bytes[MODEL_POSITION_SIZE]);
+/* ERR_CORRUPT: another size or version. */
+enum err model_position_read(struct bytes bytes, struct model_position *ret_position) MUST_CHECK;
 
 /* A random (version 4) UUID of 128 random bits, for ids that are made up: 36 characters and a NUL.
  */

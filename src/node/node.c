@@ -246,7 +246,9 @@ static void on_worker_closed_here(void *ctx)
 	struct streamer *streamer = ctx;
 	if (++streamer->workers_closed == streamer->workers_count) {
 		streamer->stage = NODE_CLOSED;
-		loop_stop(streamer->loop);
+		if (!node_save_is_busy(streamer)) {
+			loop_stop(streamer->loop);
+		}
 	}
 }
 
@@ -334,6 +336,7 @@ static void free_worker(struct node_worker *worker)
 
 static void free_streamer(struct streamer *streamer)
 {
+	node_save_close(streamer, streamer->stage == NODE_CLOSED);
 	ingest_free(streamer->ingest);
 	loop_listener_free(streamer->listener);
 	for (size_t i = 0; i < streamer->workers_count; i++) {
@@ -421,14 +424,53 @@ static struct match_limits match_limits(const struct streamer *streamer)
 		.memory_bytes = limit(streamer, OPTION_expression_memory_max),
 		.failures = limit(streamer, OPTION_expression_failures_max),
 		.residuals = limit(streamer, OPTION_residuals_max),
+		.subscription_bytes = (size_t)limits[OPTION_subscription_bytes_max],
 		.cost = (uint64_t)limits[OPTION_expression_cost_max],
 		.steps = (uint64_t)limits[OPTION_expression_steps_max],
 	};
 }
 
+/* A worker's thread. */
+static enum model_source source_of_workers(void *ctx, int64_t *ret_lag_ms)
+{
+	const struct streamer *streamer = ctx;
+	int64_t lag_ms = ingest_lag_ms(streamer->ingest);
+	*ret_lag_ms = lag_ms > 0 ? lag_ms : 0;
+	switch (ingest_state(streamer->ingest)) {
+	case INGEST_LIVE:
+	case INGEST_ENDED:
+		return MODEL_SOURCE_LIVE;
+	case INGEST_HELD:
+		return MODEL_SOURCE_CATCHING_UP;
+	case INGEST_IDLE:
+	case INGEST_CONNECTING:
+	case INGEST_WAITING:
+	case INGEST_FAILED:
+	case INGEST_STOPPED:
+	case INGEST_STATE_COUNT:
+		break;
+	}
+	return MODEL_SOURCE_AWAY;
+}
+
+/* What another life has left; borrowed from the saver. */
+static struct ingest_legacy legacy_of(const struct streamer *streamer)
+{
+	const struct node_legacy *left = &streamer->saver.written;
+	if (!streamer->saver.has_legacy) {
+		return (struct ingest_legacy){0};
+	}
+	int64_t age_us = loop_wall_us(streamer->loop) - left->saved_us;
+	return (struct ingest_legacy){.marker = buffer_bytes(&left->marker),
+		.position = {left->position, left->has_position ? sizeof(left->position) : 0},
+		.is_at_marker = left->is_at_marker,
+		.age_us = age_us > 0 ? age_us : 0};
+}
+
 static struct worker_options worker_options(struct streamer *streamer, uint32_t number)
 {
 	const int64_t *limits = streamer->options.limits;
+	const struct ingest_legacy left = legacy_of(streamer);
 	return (struct worker_options){
 		.number = number,
 		.ring_events = (size_t)limits[OPTION_ring_events],
@@ -436,14 +478,25 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.stream = streamer->stream_limits,
 		.subs = {.id_bytes_max = limit(streamer, OPTION_subscription_id_bytes_max),
 			.per_stream_max = (size_t)limits[OPTION_stream_subscriptions_max],
+			.per_database_max = (size_t)limits[OPTION_database_subscriptions_max],
 			.total_max = (size_t)limits[OPTION_subscriptions_max],
+			.bytes_max = (size_t)limits[OPTION_subscriptions_bytes_max],
 			.residuals_per_stream_max = (size_t)limits[OPTION_stream_residuals_max]},
 		.match = match_limits(streamer),
+		.history = {.events = (size_t)limits[OPTION_history_events],
+			.bytes = (size_t)limits[OPTION_history_bytes],
+			.age_us = limits[OPTION_history_ms] * 1000},
+		.recovers = streamer->saver.has_legacy,
+		.beginning = left.is_at_marker ? left.position : (struct bytes){0},
+		.resume_wait_us = limits[OPTION_resume_wait_ms] * 1000,
+		.source = source_of_workers,
 		.remote = {.wire = streamer->wire,
 			.message_bytes_max = limit(streamer, OPTION_listen_message_bytes_max),
 			.delivery_bytes_max = limit(streamer, OPTION_delivery_bytes_max),
 			.calls_max = limit(streamer, OPTION_streams_per_connection_max),
 			.connections_max = limit(streamer, OPTION_connections_max),
+			.lease_ms = limit(streamer, OPTION_lease_ms),
+			.drain_ms = limit(streamer, OPTION_drain_ms),
 			.epoch = streamer->epoch,
 			.limits = grpc_limits(streamer),
 			.log = &streamer->log,
@@ -510,6 +563,7 @@ static enum err make_ingest(struct streamer *streamer)
 		.source = sources[streamer->options.source],
 		.address = streamer->options.source_address,
 		.interest = streamer->interest,
+		.epoch = streamer->epoch,
 		.json_depth_max = limit(streamer, OPTION_json_depth_max),
 		.message_bytes_max = limit(streamer, OPTION_puller_message_bytes_max),
 		.line_bytes_max = limit(streamer, OPTION_puller_message_bytes_max),
@@ -517,6 +571,9 @@ static enum err make_ingest(struct streamer *streamer)
 		.dead_us = limits[OPTION_puller_dead_ms] * 1000,
 		.backoff_min_us = limits[OPTION_puller_backoff_min_ms] * 1000,
 		.backoff_max_us = limits[OPTION_puller_backoff_max_ms] * 1000,
+		.retention_us = limits[OPTION_puller_retention_ms] * 1000,
+		.keeps_markers = streamer->saver.state != NULL,
+		.legacy = legacy_of(streamer),
 		.skip_bad = streamer->options.skip_bad,
 		.log = &streamer->log,
 		.metrics = &streamer->metrics,
@@ -565,6 +622,9 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 		err = interest_new(loop_random(streamer->loop), &streamer->interest);
 	}
 	if (err == OK) {
+		err = node_save_open(streamer, info);
+	}
+	if (err == OK) {
 		streamer->epoch = loop_random(streamer->loop);
 		err = make_workers(streamer);
 	}
@@ -574,13 +634,11 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 	if (err == OK) {
 		err = make_listener(streamer, info);
 	}
-	return err == OK ? ingest_start(streamer->ingest) : err;
-}
-
-static void *run_loop(void *ctx)
-{
-	loop_run(ctx);
-	return NULL;
+	if (err == OK) {
+		node_save_start(streamer);
+		err = ingest_start(streamer->ingest);
+	}
+	return err;
 }
 
 /* On failure the threads that have started are stopped, so that everything can be freed. */
@@ -590,12 +648,12 @@ static enum err start_threads(struct streamer *streamer)
 	for (size_t i = 0; ok && i < streamer->workers_count; i++) {
 		struct node_worker *worker = &streamer->workers[i];
 		if (worker->owns_loop) {
-			ok = pthread_create(&worker->thread, NULL, run_loop, worker->loop) == 0;
+			ok = node_thread_start(worker->loop, &worker->thread) == OK;
 			worker->has_thread = ok;
 		}
 	}
 	if (ok) {
-		ok = pthread_create(&streamer->thread, NULL, run_loop, streamer->loop) == 0;
+		ok = node_thread_start(streamer->loop, &streamer->thread) == OK;
 		streamer->has_thread = ok;
 	}
 	if (ok) {

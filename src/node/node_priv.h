@@ -8,6 +8,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "remote.h"
+#include "state_priv.h"
 #include "stream.h"
 #include "streamer.h"
 #include "worker.h"
@@ -37,6 +38,18 @@ struct node_worker {
 	bool owns_loop;
 };
 
+/* What keeps the state on disk (save.c); all zero without a state_dir. */
+struct node_saver {
+	struct node_state *state;
+	struct loop_timer *timer;
+	struct node_legacy written; /* what the file holds; at first the legacy of another life */
+	struct node_legacy next;    /* being written, or of use for its memory alone */
+	bool has_legacy;
+	bool is_writing;
+	enum err err; /* of the newest write */
+	struct err_info info;
+};
+
 /* The stages of an engine's end, each of which the one before leads to. */
 enum node_stage { NODE_RUNNING, NODE_STOPPING, NODE_ROUTING, NODE_DRAINING, NODE_CLOSED };
 
@@ -50,6 +63,7 @@ struct streamer {
 	struct loop_waker *routed_waker;
 	struct loop_listener *listener;
 	struct ingest *ingest;
+	struct node_saver saver;
 	uint64_t epoch;          /* tells this life of the engine from others */
 	struct wire_limits wire; /* of a request */
 	struct stream_limits stream_limits;
@@ -68,6 +82,15 @@ struct streamer {
 	int fd; /* eventfd: something has changed */
 	char address[128];
 };
+
+/* ---- the state on disk (save.c) -------------------------------------------------------------- */
+
+/* Reads what there is. ERR_EXISTS, ERR_INVALID, ERR_IO: `info` says why. */
+enum err node_save_open(struct streamer *streamer, struct err_info *info) MUST_CHECK;
+void node_save_start(struct streamer *streamer);         /* before the main loop's thread */
+bool node_save_is_busy(const struct streamer *streamer); /* the main loop must not end yet */
+/* When the threads have ended; `is_last`: writes what has become of the state. */
+void node_save_close(struct streamer *streamer, bool is_last);
 
 /* ---- streams --------------------------------------------------------------------------------- */
 
@@ -104,6 +127,9 @@ void node_stream_fini(struct streamer_stream *stream);
 /* Signals an eventfd; clears it. */
 void node_signal(int fd);
 void node_clear(int fd);
+
+/* A thread that runs the loop. It sees no signals: they are for the program whose guest we are. */
+enum err node_thread_start(struct loop *loop, pthread_t *ret_thread) MUST_CHECK;
 
 /* Copies `info` for the caller, and the code in the public words. */
 enum streamer_err node_failure(

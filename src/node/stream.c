@@ -197,6 +197,18 @@ enum streamer_err streamer_unsubscribe(struct streamer_stream *stream, const cha
 	return (enum streamer_err)err;
 }
 
+enum streamer_err streamer_resume(struct streamer_stream *stream)
+{
+	const struct model_heartbeat registered = {.registered = true};
+	struct node_request *request = new_request(stream);
+	enum err err = ERR_MEMORY;
+	if (request) {
+		err = wire_heartbeat_encode(&request->message, &registered);
+		err = send_request(request, err);
+	}
+	return (enum streamer_err)err;
+}
+
 /* ---- items ----------------------------------------------------------------------------------- */
 
 const char *streamer_operation_name(enum streamer_operation operation)
@@ -210,49 +222,79 @@ static struct streamer_bytes view(struct bytes bytes)
 	return (struct streamer_bytes){bytes.data, bytes.size};
 }
 
-static enum err view_ids(struct streamer_stream *stream, const struct stream_item *item,
-	struct streamer_item *ret_item)
+static enum err view_ids(
+	struct streamer_stream *stream, struct bytes run, struct streamer_item *ret_item)
 {
-	if (stream->ids_capacity < item->ids_count) {
-		size_t capacity = (size_t)item->ids_count * 2;
-		void *ids = mem_realloc(stream->ids, capacity * sizeof(*stream->ids));
+	struct bytes id;
+	size_t count = 0;
+	for (struct bytes rest = run; wire_id_next(&rest, &id);) {
+		count++;
+	}
+	if (stream->ids_capacity < count) {
+		void *ids = mem_realloc(stream->ids, count * 2 * sizeof(*stream->ids));
 		if (!ids) {
 			return ERR_MEMORY;
 		}
 		stream->ids = ids;
-		stream->ids_capacity = capacity;
+		stream->ids_capacity = count * 2;
 	}
-	struct bytes run = item->run;
-	struct bytes id;
-	size_t count = 0;
-	while (count < item->ids_count && wire_id_next(&run, &id)) {
-		stream->ids[count++] = view(id);
+	for (size_t i = 0; wire_id_next(&run, &id); i++) {
+		stream->ids[i] = view(id);
 	}
 	ret_item->subscription_ids = stream->ids;
 	ret_item->subscription_ids_count = count;
 	return OK;
 }
 
+static enum err view_event(struct bytes encoded, struct streamer_item *ret_item)
+{
+	struct model_delivery delivery;
+	enum err err = wire_delivery_parse(encoded, &delivery);
+	if (err == OK) {
+		ret_item->event_id = view(delivery.event_id);
+		ret_item->database = view(delivery.database);
+		ret_item->collection = view(delivery.collection);
+		ret_item->document_id = view(delivery.document_id);
+		ret_item->operation = (enum streamer_operation)delivery.operation;
+		ret_item->document = view(delivery.document);
+		ret_item->timestamp_ms = delivery.timestamp_ms;
+		ret_item->received_us = delivery.received_us;
+		ret_item->document_hash = view(delivery.document_hash);
+	}
+	return err;
+}
+
 static enum err view_delivery(struct streamer_stream *stream, const struct stream_item *item,
 	struct streamer_item *ret_item)
 {
-	struct model_delivery delivery;
-	enum err err = wire_delivery_parse(item->event->encoded, &delivery);
-	if (err == OK) {
-		err = view_ids(stream, item, ret_item);
-	}
-	if (err != OK) {
-		return err;
-	}
-	ret_item->event_id = view(delivery.event_id);
-	ret_item->database = view(delivery.database);
-	ret_item->collection = view(delivery.collection);
-	ret_item->document_id = view(delivery.document_id);
-	ret_item->operation = (enum streamer_operation)delivery.operation;
-	ret_item->document = view(delivery.document);
-	ret_item->timestamp_ms = delivery.timestamp_ms;
-	ret_item->received_us = delivery.received_us;
-	ret_item->document_hash = view(delivery.document_hash);
+	ret_item->kind = STREAMER_DELIVERY;
+	ret_item->position = view(item->event->position);
+	ret_item->replayed = item->is_replayed;
+	enum err err = view_event(item->event->encoded, ret_item);
+	return err == OK ? view_ids(stream, item->run, ret_item) : err;
+}
+
+static enum err view_gap(
+	struct streamer_stream *stream, const struct model_gap *gap, struct streamer_item *ret_item)
+{
+	ret_item->kind = STREAMER_GAP;
+	ret_item->position = view(gap->until);
+	ret_item->gap_reason = (enum streamer_gap_reason)gap->reason;
+	ret_item->gap_events = gap->events;
+	enum err err = view_event(gap->event, ret_item);
+	return err == OK ? view_ids(stream, gap->run, ret_item) : err;
+}
+
+static enum err view_answer(const struct model_answer *answer, struct streamer_item *ret_item)
+{
+	ret_item->kind = STREAMER_ANSWER;
+	ret_item->subscription_id = view(answer->id);
+	ret_item->accepted = answer->refusal == MODEL_ACCEPTED;
+	ret_item->filter = answer->filter;
+	ret_item->line = answer->line;
+	ret_item->column = answer->column;
+	ret_item->text = view(answer->text);
+	ret_item->hint = view(answer->hint);
 	return OK;
 }
 
@@ -263,20 +305,14 @@ static enum err view_item(struct streamer_stream *stream, const struct stream_it
 	*ret_item = (struct streamer_item){0};
 	switch (item->kind) {
 	case STREAM_DELIVERY:
-		ret_item->kind = STREAMER_DELIVERY;
 		return view_delivery(stream, item, ret_item);
 	case STREAM_ANSWER:
-		ret_item->kind = STREAMER_ANSWER;
-		ret_item->subscription_id = view(item->answer.id);
-		ret_item->accepted = item->answer.refusal == MODEL_ACCEPTED;
-		ret_item->filter = item->answer.filter;
-		ret_item->line = item->answer.line;
-		ret_item->column = item->answer.column;
-		ret_item->text = view(item->answer.text);
-		ret_item->hint = view(item->answer.hint);
-		return OK;
+		return view_answer(&item->answer, ret_item);
 	case STREAM_STATE:
 		ret_item->kind = STREAMER_STATE;
+		ret_item->connection = item->state == STREAM_CONNECTED ? STREAMER_CONNECTED
+								       : STREAMER_RECONNECTING;
+		ret_item->text = view(item->text);
 		return OK;
 	case STREAM_END:
 		ret_item->kind = STREAMER_END;
@@ -286,13 +322,12 @@ static enum err view_item(struct streamer_stream *stream, const struct stream_it
 	case STREAM_NOTICE:
 		ret_item->kind = STREAMER_NOTICE;
 		ret_item->text = view(item->notice.text);
-		return view_ids(stream, item, ret_item);
+		return view_ids(stream, item->run, ret_item);
 	case STREAM_GAP:
-		ret_item->kind = STREAMER_GAP;
-		ret_item->gap_reason = (enum streamer_gap_reason)item->gap.reason;
-		ret_item->gap_events = item->gap.events;
-		return OK;
+		return view_gap(stream, &item->gap, ret_item);
 	case STREAM_ACK:
+	case STREAM_WELCOME:
+	case STREAM_MESSAGE:
 		break;
 	}
 	return ERR_UNSUPPORTED;

@@ -1,352 +1,159 @@
 /*
- * The far end of a stream: one call on one connection. It begins with a Hello and a heartbeat,
- * which every server answers in order: a Welcome first tells that it knows the extensions. Until
- * then requests wait, so that no expression is sent to a server that would ignore it. Requests that
- * the call has no room for wait in a buffer too, each behind its head; heartbeats keep the
- * connection known to be alive.
+ * The far end of a stream: one call on one connection at a time, made again whenever it is lost. It
+ * begins with a Hello and a heartbeat, which every server answers in order: a Welcome first tells
+ * that it knows the extensions. Until then nothing else is sent, so that no expression goes to a
+ * server that would ignore it. One timer serves all: while there is a connection it sends
+ * heartbeats and looks for silence, and otherwise it is the back-off.
  */
-#include "remote.h"
+#include "client_priv.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Who the server is. */
-enum acquaintance {
-	SERVER_UNKNOWN, /* it has not answered yet */
-	SERVER_ORIGINAL,
-	SERVER_EXTENDED,
-};
+static enum err connect_again(struct remote_client *client);
 
-/* A request that waits; the message stands behind it. */
-struct waiting {
-	uint32_t size;
-	uint32_t
-		id_size; /* of a subscribe with an expression: its id, behind the message; else 0 */
-};
+/* ---- positions and heartbeats ---------------------------------------------------------------- */
 
-struct remote_client {
-	struct loop *loop;
-	struct remote_client_options options;
-	char *address; /* options.address */
-	struct stream *stream;
-	struct grpc_client *grpc; /* NULL once its connection is gone */
-	struct grpc_call *call;   /* NULL once it has ended */
-	struct loop_timer *heartbeat;
-	struct arena arena;
-	struct buffer encoded; /* one request */
-	enum acquaintance server;
-	struct buffer waiting; /* requests: struct waiting, then its bytes */
-	size_t waiting_start;
-	int64_t heard_us; /* when the last message came */
-	_Atomic bool paused;
-	bool connected;
-	loop_fn closed;
-	void *closed_ctx;
-	struct loop_posted gone;
-};
-
-/* What is sent is ours, and has been bounded where it was made. */
-static const struct wire_limits no_limits = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
-
-/* ---- requests -------------------------------------------------------------------------------- */
-
-/* `id`: of a subscribe with an expression; else empty. */
-static enum err wait_in_line(struct remote_client *client, struct bytes message, struct bytes id)
+void client_note_position(struct remote_client *client, struct bytes position)
 {
-	const struct waiting head = {(uint32_t)message.size, (uint32_t)id.size};
-	enum err err = buffer_reserve(&client->waiting, sizeof(head) + message.size + id.size);
-	if (err == OK) {
-		err = buffer_append(
-			&client->waiting, (struct bytes){(const char *)&head, sizeof(head)});
-	}
-	if (err == OK) {
-		err = buffer_append(&client->waiting, message);
-	}
-	return err == OK ? buffer_append(&client->waiting, id) : err;
-}
-
-static enum err refuse_expression(struct remote_client *client, struct bytes id)
-{
-	const struct model_answer answer = {.id = id,
-		.refusal = MODEL_REFUSED_EXPRESSION,
-		.text = bytes_of("this Streamer does not know expressions"),
-		.hint = bytes_of("use filters")};
-	return stream_push_answer(client->stream, &answer, loop_now_us(client->loop));
-}
-
-static enum err request(struct remote_client *client, struct bytes message, struct bytes id)
-{
-	if (!client->call) {
-		return ERR_CLOSED;
-	}
-	if (client->waiting_start < client->waiting.size || client->server == SERVER_UNKNOWN) {
-		return wait_in_line(client, message, id);
-	}
-	if (id.size > 0 && client->server == SERVER_ORIGINAL) {
-		return refuse_expression(client, id);
-	}
-	enum err err = grpc_call_send(client->call, message);
-	return err == ERR_FULL ? wait_in_line(client, message, id) : err;
-}
-
-enum err remote_client_request(struct remote_client *client, struct bytes message)
-{
-	struct bytes id = {0};
-	struct wire_gateway_message parsed;
-	struct err_info refusal;
-	arena_reset(&client->arena);
-	enum err err =
-		wire_gateway_message_parse(message, &no_limits, &client->arena, &parsed, &refusal);
-	if (err == ERR_MEMORY) {
-		return err;
-	}
-	if (err == OK && parsed.kind == WIRE_GATEWAY_SUBSCRIBE &&
-		parsed.subscription.expression.size > 0) {
-		id = parsed.subscription.id;
-	}
-	return request(client, message, id);
-}
-
-/* Nothing would come back to a request that is lost, so it is told as the stream's end. */
-static void request_failed(struct remote_client *client, enum err err)
-{
-	if (err != OK && err != ERR_FULL && err != ERR_CLOSED) {
-		stream_finish(client->stream, err, "a request could not be sent");
-		grpc_call_cancel(client->call, GRPC_CANCELLED, "a request could not be sent");
+	if (position.size > 0 && position.size <= sizeof(client->position)) {
+		memcpy(client->position, position.data, position.size);
+		client->position_size = position.size;
 	}
 }
 
-static void on_writable(void *ctx)
+static struct bytes position_of(const struct remote_client *client)
 {
-	struct remote_client *client = ctx;
-	while (client->server != SERVER_UNKNOWN && client->waiting_start < client->waiting.size) {
-		const char *place = client->waiting.data + client->waiting_start;
-		struct waiting head;
-		memcpy(&head, place, sizeof(head));
-		struct bytes message = {place + sizeof(head), head.size};
-		struct bytes id = {message.data + head.size, head.id_size};
-		bool is_refused = id.size > 0 && client->server == SERVER_ORIGINAL;
-		enum err err = is_refused ? refuse_expression(client, id)
-					  : grpc_call_send(client->call, message);
-		if (err != OK) {
-			request_failed(client, err);
-			return;
-		}
-		client->waiting_start += sizeof(head) + head.size + head.id_size;
-	}
-	if (client->waiting_start == client->waiting.size) {
-		client->waiting.size = 0;
-		client->waiting_start = 0;
-	}
+	return (struct bytes){client->position, client->position_size};
 }
 
-enum err remote_client_subscribe(
-	struct remote_client *client, const struct model_subscription *subscription)
+static enum err send_encoded(struct remote_client *client, enum err err)
 {
-	check(subscription->id.size > 0);
+	return err == OK ? grpc_call_send(client->call, buffer_bytes(&client->encoded)) : err;
+}
+
+enum err client_send_heartbeat(struct remote_client *client, bool is_registered)
+{
+	const struct model_heartbeat heartbeat = {
+		.gateway_id = bytes_of(client->options.gateway_id),
+		.timestamp_ms = loop_wall_us(client->loop) / 1000,
+		.position = position_of(client),
+		.registered = is_registered};
 	client->encoded.size = 0;
-	enum err err = wire_subscribe_encode(&client->encoded, subscription);
-	struct bytes id = subscription->expression.size > 0 ? subscription->id : (struct bytes){0};
-	return err == OK ? request(client, buffer_bytes(&client->encoded), id) : err;
+	return send_encoded(client, wire_heartbeat_encode(&client->encoded, &heartbeat));
 }
 
-enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id)
+/* What every stream begins with. */
+static enum err introduce(struct remote_client *client)
 {
+	const struct model_hello hello = {.version = 1,
+		.gateway_id = bytes_of(client->options.gateway_id),
+		.after = position_of(client),
+		.message_bytes_max = client->options.message_bytes_max};
 	client->encoded.size = 0;
-	enum err err = wire_unsubscribe_encode(&client->encoded, id);
-	return err == OK ? request(client, buffer_bytes(&client->encoded), (struct bytes){0}) : err;
+	enum err err = send_encoded(client, wire_hello_encode(&client->encoded, &hello));
+	return err == OK ? client_send_heartbeat(client, false) : err;
 }
 
-/* ---- what comes ------------------------------------------------------------------------------ */
-
-static enum err on_delivery(
-	struct remote_client *client, const struct wire_streamer_message *message)
+static void start_timer(struct remote_client *client, int64_t now_us)
 {
-	struct event *event = NULL;
-	struct model_delivery checked;
-	enum err err = wire_delivery_parse(message->event, &checked);
+	int64_t next_us = client->heartbeat_at_us;
+	int64_t silent_us = client->heard_us + client->options.activity_us;
+	if (silent_us < next_us && !remote_client_is_paused(client)) {
+		next_us = silent_us;
+	}
+	loop_timer_start(client->timer, next_us > now_us ? next_us - now_us : 0);
+}
+
+enum err client_meet(struct remote_client *client, enum acquaintance server)
+{
+	enum err err = stream_push_state(client->stream, STREAM_CONNECTED, (struct bytes){0});
 	if (err == OK) {
-		err = event_new(&event);
-	}
-	if (err != OK) {
-		return err;
-	}
-	event->encoded = arena_copy(&event->arena, message->event);
-	uint32_t count = 0;
-	struct bytes rest = message->run;
-	struct bytes id;
-	while (wire_id_next(&rest, &id)) {
-		count++;
-	}
-	err = event->encoded.data ? stream_push_delivery(client->stream, event, &message->run, 1,
-					    count, loop_now_us(client->loop))
-				  : ERR_MEMORY;
-	event_unref(event);
-	if (err == OK && stream_queued_bytes(client->stream) > client->options.pause_bytes) {
-		atomic_store_explicit(&client->paused, true, memory_order_release);
-		grpc_call_pause(client->call, true);
+		client->server = server;
+		client->is_told_away = false;
+		client->backoff_us = client->options.backoff_min_us;
+		client->heartbeat_at_us = client->heard_us + client->heartbeat_us;
+		start_timer(client, client->heard_us);
 	}
 	return err;
 }
 
-void remote_client_resume(struct remote_client *client)
+/* ---- the end of a connection ----------------------------------------------------------------- */
+
+/* Between half of the back-off and all of it, so that those who lost the same Streamer do not come
+ * back at the same time; soon, where it has said that it goes. */
+static int64_t next_wait(struct remote_client *client)
 {
-	if (atomic_load_explicit(&client->paused, memory_order_relaxed) && client->call) {
-		atomic_store_explicit(&client->paused, false, memory_order_release);
-		client->heard_us = loop_now_us(client->loop);
-		grpc_call_pause(client->call, false);
+	int64_t max_us = client->options.backoff_max_us;
+	int64_t base_us = client->backoff_us < max_us ? client->backoff_us : max_us;
+	uint64_t random = loop_random(client->loop);
+	if (client->is_going_away) {
+		return (int64_t)(random % ((uint64_t)client->options.backoff_min_us + 1));
 	}
+	client->backoff_us = base_us < max_us / 2 ? base_us * 2 : max_us;
+	return base_us - (int64_t)(random % ((uint64_t)base_us / 2 + 1));
 }
 
-bool remote_client_is_paused(const struct remote_client *client)
+/* No callback of the call is heeded any more; `on_closed` follows if there is a connection. */
+static void close_connection(struct remote_client *client)
 {
-	return atomic_load_explicit(&client->paused, memory_order_acquire);
-}
-
-/* The first answer tells who the server is; what has waited for that goes out. */
-static void get_to_know(struct remote_client *client, enum acquaintance server)
-{
-	if (client->server == SERVER_UNKNOWN) {
-		client->server = server;
-		on_writable(client);
-	}
-}
-
-static enum err on_notice(struct remote_client *client, const struct model_notice *notice)
-{
-	size_t size = wire_id_size(notice->subscription_id);
-	struct bytes run = {arena_alloc(&client->arena, size), size};
-	if (!run.data) {
-		return ERR_MEMORY;
-	}
-	check(wire_id_write(notice->subscription_id, (char *)run.data) == size);
-	return stream_push_notice(client->stream, notice, run, 1, client->heard_us);
-}
-
-static enum err take_message(
-	struct remote_client *client, const struct wire_streamer_message *message)
-{
-	switch (message->kind) {
-	case WIRE_STREAMER_DELIVERY:
-		return on_delivery(client, message);
-	case WIRE_STREAMER_ANSWER:
-		return stream_push_answer(client->stream, &message->answer, client->heard_us);
-	case WIRE_STREAMER_NOTICE:
-		return on_notice(client, &message->notice);
-	case WIRE_STREAMER_GAP:
-		return stream_push_gap(client->stream, &message->gap, client->heard_us);
-	case WIRE_STREAMER_WELCOME:
-		get_to_know(client, SERVER_EXTENDED);
-		return OK;
-	case WIRE_STREAMER_HEARTBEAT_ACK:
-		get_to_know(client, SERVER_ORIGINAL); /* if there was no Welcome before it */
-		return OK;
-	case WIRE_STREAMER_NOTHING:
-		break;
-	}
-	return OK;
-}
-
-static void on_message(void *ctx, struct bytes bytes)
-{
-	struct remote_client *client = ctx;
-	struct wire_streamer_message message;
-	arena_reset(&client->arena);
-	client->heard_us = loop_now_us(client->loop);
-	enum err err = wire_streamer_message_parse(bytes, &client->arena, &message);
-	if (err == OK) {
-		err = take_message(client, &message);
-	}
-	if (err != OK && err != ERR_CLOSED) {
-		char text[128];
-		(void)snprintf(
-			text, sizeof(text), "message of %zu bytes: %s", bytes.size, err_text(err));
-		stream_finish(client->stream, err, text);
-		grpc_call_cancel(client->call, GRPC_CANCELLED, text);
-	}
-}
-
-static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
-{
-	struct remote_client *client = ctx;
-	char words[160];
-	(void)snprintf(words, sizeof(words), "%s%s%.*s", grpc_status_name(status),
-		text.size > 0 ? ": " : "", BYTES_FORMAT(text));
+	struct grpc_call *call = client->call;
 	client->call = NULL;
-	loop_timer_stop(client->heartbeat);
-	if (client->connected) { /* else `on_closed` has the better words */
-		enum err why = status == GRPC_OK ? ERR_CLOSED : grpc_err_of(status);
-		stream_finish(client->stream, why, words);
+	loop_timer_stop(client->timer);
+	buffer_fini(&client->parts);
+	atomic_store_explicit(&client->is_paused, 0, memory_order_release);
+	if (call) {
+		grpc_call_cancel(call, GRPC_CANCELLED, "the client leaves");
 	}
 	if (client->grpc) {
 		grpc_client_close(client->grpc);
 	}
 }
 
-static const struct grpc_call_events call_events = {
-	.message = on_message,
-	.writable = on_writable,
-	.ended = on_ended,
-};
+void client_break_off(struct remote_client *client, const char *why)
+{
+	close_connection(client);
+	client_table_restart(client);
+	if (client->closed || stream_has_ended(client->stream)) {
+		return;
+	}
+	if (!client->is_told_away) {
+		client->is_told_away =
+			stream_push_state(client->stream, STREAM_RECONNECTING, bytes_of(why)) == OK;
+	}
+	client->wait_us = next_wait(client);
+	client->is_waiting = true;
+	if (!client->grpc) {
+		loop_timer_start(client->timer, client->wait_us);
+	}
+}
 
-static void on_heartbeat(void *ctx)
+/* Whether every further try would be told the same. */
+static bool is_final(enum grpc_status status)
+{
+	return status == GRPC_UNIMPLEMENTED || status == GRPC_INVALID_ARGUMENT ||
+		status == GRPC_PERMISSION_DENIED || status == GRPC_UNAUTHENTICATED;
+}
+
+static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
 {
 	struct remote_client *client = ctx;
-	int64_t now_us = loop_now_us(client->loop);
+	char words[160];
 	if (!client->call) {
-		return;
+		return; /* given up before */
 	}
-	if (!remote_client_is_paused(client) &&
-		now_us - client->heard_us > client->options.activity_us) {
-		stream_finish(client->stream, ERR_TIMEOUT, "the Streamer is silent");
-		grpc_call_cancel(client->call, GRPC_DEADLINE_EXCEEDED, "the Streamer is silent");
-		return;
+	client->call = NULL;
+	(void)snprintf(words, sizeof(words), "%s%s%.*s", grpc_status_name(status),
+		text.size > 0 ? ": " : "", BYTES_FORMAT(text));
+	if (!client->is_open) {
+		grpc_client_close(client->grpc); /* `on_closed` has the better words */
+	} else if (is_final(status)) {
+		client->has_ended = true;
+		close_connection(client);
+		stream_finish(client->stream, grpc_err_of(status), words);
+	} else {
+		client_break_off(client, words);
 	}
-	client->encoded.size = 0;
-	if (wire_heartbeat_encode(
-		    &client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000) == OK) {
-		(void)!request(client, buffer_bytes(&client->encoded), (struct bytes){0});
-	}
-	loop_timer_start(client->heartbeat, client->options.heartbeat_us);
-}
-
-/* What every stream begins with. */
-static enum err introduce(struct remote_client *client)
-{
-	const struct model_hello hello = {
-		.version = 1, .message_bytes_max = client->options.message_bytes_max};
-	client->encoded.size = 0;
-	enum err err = wire_hello_encode(&client->encoded, &hello);
-	if (err == OK) {
-		err = grpc_call_send(client->call, buffer_bytes(&client->encoded));
-	}
-	client->encoded.size = 0;
-	if (err == OK) {
-		err = wire_heartbeat_encode(
-			&client->encoded, (struct bytes){0}, loop_wall_us(client->loop) / 1000);
-	}
-	return err == OK ? grpc_call_send(client->call, buffer_bytes(&client->encoded)) : err;
-}
-
-static void on_opened(void *ctx)
-{
-	struct remote_client *client = ctx;
-	client->connected = true;
-	client->heard_us = loop_now_us(client->loop);
-	(void)!stream_push_state(client->stream, STREAM_CONNECTED);
-	loop_timer_start(client->heartbeat, client->options.heartbeat_us);
-}
-
-/* ---- beginning and end ----------------------------------------------------------------------- */
-
-static void free_client(struct remote_client *client)
-{
-	loop_timer_free(client->heartbeat);
-	arena_fini(&client->arena);
-	buffer_fini(&client->encoded);
-	buffer_fini(&client->waiting);
-	mem_free(client->address);
-	mem_free(client);
 }
 
 static void on_gone(void *ctx)
@@ -354,28 +161,215 @@ static void on_gone(void *ctx)
 	struct remote_client *client = ctx;
 	loop_fn closed = client->closed;
 	void *closed_ctx = client->closed_ctx;
-	free_client(client);
-	closed(closed_ctx);
+	loop_timer_free(client->timer);
+	client_table_fini(client);
+	arena_fini(&client->arena);
+	arena_fini(&client->sending);
+	buffer_fini(&client->encoded);
+	buffer_fini(&client->requests);
+	buffer_fini(&client->parts);
+	mem_free(client->texts);
+	mem_free(client);
+	if (closed) {
+		closed(closed_ctx);
+	}
+}
+
+static void cannot_connect(struct remote_client *client, const char *why)
+{
+	char text[160];
+	(void)snprintf(text, sizeof(text), "cannot connect to %s%s", client->options.address, why);
+	client_break_off(client, text);
 }
 
 static void on_closed(void *ctx, enum err why)
 {
 	struct remote_client *client = ctx;
+	(void)why;
 	client->grpc = NULL;
-	char text[160];
-	(void)snprintf(text, sizeof(text),
-		client->connected ? "connection to %s lost" : "cannot connect to %s",
-		client->options.address);
-	stream_finish(client->stream, why == OK ? ERR_CLOSED : why, text);
 	if (client->closed) {
 		on_gone(client);
+	} else if (client->is_waiting) {
+		loop_timer_start(client->timer, client->wait_us);
+	} else if (!client->has_ended) {
+		cannot_connect(client, "");
 	}
+}
+
+/* ---- the life of a connection ---------------------------------------------------------------- */
+
+static void on_opened(void *ctx)
+{
+	struct remote_client *client = ctx;
+	client->is_open = true;
+	client->heard_us = loop_now_us(client->loop);
+}
+
+/* A heartbeat that finds no room is not missed: the server has enough to read. */
+static void look_after(struct remote_client *client)
+{
+	int64_t now_us = loop_now_us(client->loop);
+	bool is_silent = !remote_client_is_paused(client) &&
+		now_us - client->heard_us >= client->options.activity_us;
+	if (is_silent && !client->is_open) {
+		cannot_connect(client, ": no answer");
+		return;
+	}
+	if (is_silent) {
+		client_break_off(client, "the Streamer is silent");
+		return;
+	}
+	if (now_us >= client->heartbeat_at_us) {
+		client->heartbeat_at_us = now_us + client->heartbeat_us;
+		(void)!client_send_heartbeat(client, false);
+	}
+	start_timer(client, now_us);
+}
+
+/* While much is queued no more is fetched: the consumer's room brings the connection. */
+static bool must_hold(struct remote_client *client)
+{
+	size_t most = client->options.pause_bytes;
+	if (stream_queued_bytes(client->stream) <= most) {
+		return false;
+	}
+	(void)atomic_exchange_explicit(&client->is_paused, 1, memory_order_acq_rel);
+	if (stream_queued_bytes(client->stream) > most / 2) {
+		return true;
+	}
+	atomic_store_explicit(&client->is_paused, 0, memory_order_release);
+	return false;
+}
+
+static void try_again(struct remote_client *client)
+{
+	if (!must_hold(client)) {
+		client->is_waiting = false;
+		enum err err = connect_again(client);
+		if (err != OK) {
+			client_break_off(client, err_text(err));
+		}
+	}
+}
+
+static void on_timer(void *ctx)
+{
+	struct remote_client *client = ctx;
+	if (client->is_waiting) {
+		try_again(client);
+	} else if (client->call) {
+		look_after(client);
+	}
+}
+
+/* On failure there is no connection. */
+static enum err connect_again(struct remote_client *client)
+{
+	static const struct grpc_client_events client_events = {
+		.opened = on_opened, .closed = on_closed};
+	static const struct grpc_call_events call_events = {
+		.message = client_on_message, .writable = client_send, .ended = on_ended};
+	const struct grpc_options grpc = {.message_bytes_max = client->options.message_bytes_max,
+		.window_bytes = 16U << 20,
+		.tells_rest = true,
+		.log = client->options.log,
+		.metrics = client->options.metrics};
+	enum err err = grpc_client_open(client->loop, client->options.address, &grpc,
+		&client_events, client, &client->grpc);
+	if (err != OK) {
+		return err;
+	}
+	int64_t now_us = loop_now_us(client->loop);
+	client->is_open = false;
+	client->is_going_away = false;
+	client->has_registered = false;
+	client->server = SERVER_UNKNOWN;
+	client->peer_bytes_max = PEER_BYTES_MAX;
+	client->heard_us = now_us;
+	client->heartbeat_us = client->options.heartbeat_us;
+	client->heartbeat_at_us = now_us + client->heartbeat_us;
+	err = grpc_client_call(
+		client->grpc, WIRE_STREAMER_STREAM, 0, &call_events, client, &client->call);
+	if (err == OK) {
+		err = introduce(client);
+	}
+	if (err == OK) {
+		start_timer(client, now_us);
+	} else {
+		client_break_off(client, "the call could not be made");
+	}
+	return OK;
+}
+
+/* ---- what the consumer asks ------------------------------------------------------------------ */
+
+enum err remote_client_request(struct remote_client *client, struct bytes message)
+{
+	static const struct wire_limits no_limits = {UINT32_MAX, UINT32_MAX, UINT32_MAX};
+	struct wire_gateway_message parsed;
+	struct err_info refusal;
+	if (client->has_ended) {
+		return ERR_CLOSED;
+	}
+	arena_reset(&client->arena);
+	enum err err =
+		wire_gateway_message_parse(message, &no_limits, &client->arena, &parsed, &refusal);
+	if (err != OK) {
+		return err;
+	}
+	if (parsed.kind == WIRE_GATEWAY_SUBSCRIBE) {
+		err = client_subscribe(client, parsed.subscription.id, message);
+	} else if (parsed.kind == WIRE_GATEWAY_UNSUBSCRIBE) {
+		client_unsubscribe(client, parsed.unsubscribe_id);
+	} else if (parsed.kind == WIRE_GATEWAY_HEARTBEAT && parsed.heartbeat.registered) {
+		client->may_replay = true;
+	}
+	client_send(client);
+	return err;
+}
+
+bool remote_client_is_paused(struct remote_client *client)
+{
+	/* An exchange, as where it is set: one of the two comes first. */
+	return atomic_fetch_or_explicit(&client->is_paused, 0, memory_order_acq_rel) != 0;
+}
+
+void remote_client_resume(struct remote_client *client)
+{
+	if (!atomic_exchange_explicit(&client->is_paused, 0, memory_order_acq_rel)) {
+		return;
+	}
+	if (client->call) {
+		client->heard_us = loop_now_us(client->loop);
+		start_timer(client, client->heard_us);
+		grpc_call_pause(client->call, false);
+	} else if (client->is_waiting) {
+		try_again(client);
+	}
+}
+
+/* ---- beginning and end ----------------------------------------------------------------------- */
+
+static enum err keep_texts(struct remote_client *client)
+{
+	struct bytes address = bytes_of(client->options.address);
+	struct bytes name = bytes_of(client->options.gateway_id);
+	client->texts = mem_calloc(1, address.size + name.size + 2);
+	if (!client->texts) {
+		return ERR_MEMORY;
+	}
+	memcpy(client->texts, address.data, address.size);
+	client->options.address = client->texts;
+	if (name.size > 0) {
+		memcpy(client->texts + address.size + 1, name.data, name.size);
+	}
+	client->options.gateway_id = client->texts + address.size + 1;
+	return OK;
 }
 
 enum err remote_client_open(struct loop *loop, const struct remote_client_options *options,
 	struct stream *stream, struct remote_client **ret_client)
 {
-	static const struct grpc_client_events events = {.opened = on_opened, .closed = on_closed};
 	struct remote_client *client = mem_calloc(1, sizeof(*client));
 	if (!client) {
 		return ERR_MEMORY;
@@ -384,36 +378,21 @@ enum err remote_client_open(struct loop *loop, const struct remote_client_option
 	client->options = *options;
 	client->stream = stream;
 	client->gone = (struct loop_posted){.fn = on_gone, .ctx = client};
-	size_t size = strlen(options->address) + 1;
-	client->address = mem_alloc(size);
-	if (!client->address) {
-		mem_free(client);
-		return ERR_MEMORY;
-	}
-	memcpy(client->address, options->address, size);
-	client->options.address = client->address;
-	const struct grpc_options grpc = {.message_bytes_max = options->message_bytes_max,
-		.window_bytes = 16U << 20,
-		.tells_rest = true,
-		.log = options->log,
-		.metrics = options->metrics};
-	enum err err = loop_timer_new(loop, on_heartbeat, client, &client->heartbeat);
+	client->backoff_us = options->backoff_min_us;
+	client->has_begun = options->after.size > 0;
+	client->may_replay = !client->has_begun;
+	client_note_position(client, options->after);
+	client_table_init(client);
+	enum err err = keep_texts(client);
 	if (err == OK) {
-		err = grpc_client_open(
-			loop, options->address, &grpc, &events, client, &client->grpc);
+		err = loop_timer_new(loop, on_timer, client, &client->timer);
+	}
+	if (err == OK) {
+		err = connect_again(client);
 	}
 	if (err != OK) {
-		free_client(client);
+		on_gone(client);
 		return err;
-	}
-	err = grpc_client_call(
-		client->grpc, WIRE_STREAMER_STREAM, 0, &call_events, client, &client->call);
-	if (err != OK) {
-		client->call = NULL;
-		stream_finish(stream, err, "the call could not be made");
-		grpc_client_close(client->grpc);
-	} else {
-		request_failed(client, introduce(client));
 	}
 	*ret_client = client;
 	return OK;
@@ -423,9 +402,8 @@ void remote_client_close(struct remote_client *client, loop_fn closed, void *ctx
 {
 	client->closed = closed;
 	client->closed_ctx = ctx;
-	if (client->grpc) {
-		grpc_client_close(client->grpc);
-	} else {
+	close_connection(client);
+	if (!client->grpc) {
 		check(loop_post_owned(client->loop, &client->gone) == OK);
 	}
 }

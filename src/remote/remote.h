@@ -30,8 +30,18 @@ struct remote_engine {
 	/* `refusal`: what reading the request has found already (code OK: nothing). */
 	void (*subscribe)(void *handle, const struct model_subscription *subscription,
 		const struct err_info *refusal);
+	/* The same, but nothing comes through the stream; texts are valid until the next call. */
+	void (*subscribe_quietly)(void *handle, const struct model_subscription *subscription,
+		const struct err_info *refusal, struct model_answer *ret_answer);
 	void (*unsubscribe)(void *handle, struct bytes id);
-	void (*heartbeat)(void *handle, int64_t timestamp_ms);
+	/* A WELCOME follows, perhaps later; until then nothing else is asked of this handle. */
+	void (*hello)(void *handle, const struct model_hello *hello);
+	/* An ACK follows. */
+	void (*heartbeat)(void *handle, const struct model_heartbeat *heartbeat);
+	/* Up to where everything has been put on the stream. Borrowed until the next call. */
+	struct bytes (*position)(void *handle);
+	void (*send)(void *handle, struct bytes message); /* a MESSAGE follows */
+	enum model_source (*source)(void *ctx, int64_t *ret_lag_ms);
 	void (*close)(void *handle);
 	void *ctx;
 };
@@ -43,6 +53,8 @@ struct remote_server_options {
 					ids */
 	uint32_t calls_max;          /* per connection */
 	uint32_t connections_max;
+	uint32_t lease_ms;         /* silence that ends the stream of who has said Hello; 0: none */
+	uint32_t drain_ms;         /* what a GoingAway tells of the time that is left */
 	uint64_t epoch;            /* what a Welcome tells; the same on all servers of an engine */
 	struct grpc_limits limits; /* what a connection may cost */
 	const struct log *log;
@@ -62,32 +74,44 @@ void remote_server_free(struct remote_server *server);
 
 /* ---- client ---------------------------------------------------------------------------------- */
 
+/* A position is that of somebody else, at most so long. */
+#define REMOTE_POSITION_BYTES_MAX 256
+
 struct remote_client_options {
 	const char *address;
+	const char *gateway_id; /* what the server's log calls it; may be NULL */
+	struct bytes after;     /* a position to go on from, at most REMOTE_POSITION_BYTES_MAX;
+				   empty: from now on */
 	uint32_t message_bytes_max;
-	size_t pause_bytes;   /* queued on the stream: stop reading; resumed by remote_client_resume
-			       */
-	int64_t heartbeat_us; /* between heartbeats */
-	int64_t activity_us;  /* without any message: dead */
+	size_t pause_bytes;       /* queued on the stream: nothing more is fetched until half of it
+				     is taken, which remote_client_resume tells */
+	size_t waiting_bytes_max; /* of subscribes that could not be sent yet; more are refused */
+	int64_t heartbeat_us;     /* between heartbeats, at most */
+	int64_t activity_us;      /* without any message: dead */
+	int64_t backoff_min_us;   /* between two connections; doubles from try to try */
+	int64_t backoff_max_us;
 	const struct log *log;
 	struct metrics *metrics;
 };
 
 /*
- * One connection, no reconnecting. It is the producer of `stream`: STATE, answers, deliveries
- * (whose events carry only `encoded`), and at the end of the connection a FINISH with the reason.
+ * The producer of `stream`. It makes a connection whenever it has none, asks for all subscriptions
+ * again, and goes on where the last one has ended; STATEs tell, and a gap where that cannot be
+ * done. Each subscribe gets one answer, on whichever connection; another one only if it is refused
+ * later. Deliveries' events carry only `encoded` and `position`. FINISH when a server refuses in a
+ * way that no other try would change.
  */
 struct remote_client;
 enum err remote_client_open(struct loop *loop, const struct remote_client_options *options,
 	struct stream *stream, struct remote_client **ret_client) MUST_CHECK;
-/* Ids must not be empty. ERR_CLOSED when the connection is gone. */
-/* An encoded GatewayMessage; and two of them made here. */
+/*
+ * An encoded GatewayMessage: a subscribe, its id not empty; an unsubscribe, which takes back a
+ * subscribe that has no answer yet; or a heartbeat that says `registered`, for which the replay
+ * after `options.after` waits. ERR_CLOSED after FINISH.
+ */
 enum err remote_client_request(struct remote_client *client, struct bytes message) MUST_CHECK;
-enum err remote_client_subscribe(
-	struct remote_client *client, const struct model_subscription *subscription) MUST_CHECK;
-enum err remote_client_unsubscribe(struct remote_client *client, struct bytes id) MUST_CHECK;
-/* Whether it has stopped reading until the consumer makes room. Any thread. */
-bool remote_client_is_paused(const struct remote_client *client);
+/* Whether it waits until the consumer makes room. Any thread. */
+bool remote_client_is_paused(struct remote_client *client);
 void remote_client_resume(struct remote_client *client); /* the consumer has made room */
 /* Closes the connection; `closed` in a later turn, once; the client is gone when it returns. */
 void remote_client_close(struct remote_client *client, loop_fn closed, void *ctx);

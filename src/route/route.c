@@ -20,6 +20,8 @@ struct route {
 	route_ended_fn ended;
 	void *ctx;
 	uint64_t event_mark;
+	struct route_target
+		*only; /* replay: whom the batch is for; NULL: all that are not behind */
 
 	struct noted_run *runs;
 	size_t runs_count, runs_capacity;
@@ -92,6 +94,11 @@ static enum err note_target(struct route *route, struct route_target *target)
 	return OK;
 }
 
+static bool is_for(const struct route *route, const struct route_target *target)
+{
+	return route->only ? target == route->only : !target->is_behind;
+}
+
 static enum err note_run(struct route *route, const struct subs_run *run)
 {
 	struct route_target *target = run->handle;
@@ -161,8 +168,12 @@ static void deliver(
 {
 	enum err err = gather(route, target);
 	if (err == OK) {
-		err = stream_push_delivery(target->stream, event, route->gathered,
-			target->runs_count, target->ids_count, now_us);
+		const struct stream_delivery delivery = {.event = event,
+			.runs = route->gathered,
+			.runs_count = target->runs_count,
+			.ids_count = target->ids_count,
+			.is_replayed = route->only != NULL};
+		err = stream_push_delivery(target->stream, &delivery, now_us);
 	}
 	if (err != OK) {
 		note_end(route, target, err);
@@ -179,7 +190,7 @@ static void route_event(struct route *route, struct event *event, const struct m
 		const struct subs_holder *holder = NULL;
 		struct subs_run run;
 		while ((holder = subs_next_run(hits[i].query, holder, &run)) != NULL) {
-			if (note_run(route, &run) != OK) {
+			if (is_for(route, run.handle) && note_run(route, &run) != OK) {
 				note_end(route, run.handle, ERR_MEMORY);
 			}
 		}
@@ -212,8 +223,9 @@ static void tell_troubles(struct route *route, int64_t now_us)
 	}
 }
 
-enum err route_events(
-	struct route *route, struct event *const *events, size_t count, int64_t now_us)
+/* *ret_matched: how many events of the batch matched anything. */
+static enum err route_batch(struct route *route, struct event *const *events, size_t count,
+	int64_t now_us, int64_t *ret_matched)
 {
 	const struct match_hit *hits = NULL;
 	size_t hits_count = 0;
@@ -232,8 +244,29 @@ enum err route_events(
 		matched++;
 	}
 	tell_troubles(route, now_us);
-	metrics_add(route->metrics, METRIC_events_routed, (int64_t)count);
-	metrics_add(route->metrics, METRIC_events_matched, matched);
 	tell_ended(route);
+	*ret_matched = matched;
 	return OK;
+}
+
+enum err route_events(
+	struct route *route, struct event *const *events, size_t count, int64_t now_us)
+{
+	int64_t matched = 0;
+	enum err err = route_batch(route, events, count, now_us, &matched);
+	if (err == OK) {
+		metrics_add(route->metrics, METRIC_events_routed, (int64_t)count);
+		metrics_add(route->metrics, METRIC_events_matched, matched);
+	}
+	return err;
+}
+
+enum err route_replay(struct route *route, struct route_target *target, struct event *const *events,
+	size_t count, int64_t now_us)
+{
+	int64_t matched = 0;
+	route->only = target;
+	enum err err = route_batch(route, events, count, now_us, &matched);
+	route->only = NULL;
+	return err;
 }

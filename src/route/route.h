@@ -20,6 +20,7 @@ struct route;
 /* A stream as route sees it: the handle that its subscriptions were registered with. */
 struct route_target {
 	struct stream *stream;
+	bool is_behind;      /* it gets its events by route_replay, and none by route_events */
 	uint64_t event_mark; /* route's: which event its runs are being gathered for */
 	uint32_t first_run, last_run;
 	uint32_t ids_count, runs_count;
@@ -45,5 +46,8 @@ void route_free(struct route *route);
  */
 enum err route_events(
 	struct route *route, struct event *const *events, size_t count, int64_t now_us) MUST_CHECK;
+/* The same for one stream that is behind, which others have had before. */
+enum err route_replay(struct route *route, struct route_target *target, struct event *const *events,
+	size_t count, int64_t now_us) MUST_CHECK;
 
 #endif

@@ -14,6 +14,13 @@
 
 enum end_state { END_NONE, END_FINISHED, END_NOW };
 
+/* What has gone through one end, and is written by that end alone: what is queued is a difference.
+ */
+struct flow {
+	_Atomic uint64_t bytes;
+	_Atomic uint64_t deliveries;
+};
+
 struct stream {
 	_Atomic uint32_t holders;
 	struct stream_limits limits;
@@ -23,8 +30,10 @@ struct stream {
 
 	struct chain control;
 	struct chain deliveries;
-	_Atomic int64_t queued_bytes;
-	_Atomic int64_t queued_count;
+	struct flow pushed;
+	char padding[64]; /* each end counts on a cache line of its own */
+	struct flow popped;
+	_Atomic int64_t head_us; /* the consumer's */
 	_Atomic bool waits;
 	_Atomic bool consumer_closed;
 	_Atomic int end; /* enum end_state */
@@ -62,6 +71,20 @@ enum err stream_new(const struct stream_limits *limits, struct metrics *metrics,
 	return OK;
 }
 
+static void add(_Atomic uint64_t *figure, uint64_t amount)
+{
+	uint64_t before = atomic_load_explicit(figure, memory_order_relaxed);
+	atomic_store_explicit(figure, before + amount, memory_order_relaxed);
+}
+
+/* An end that looks at the other's figure may see an old one. */
+static uint64_t difference(const _Atomic uint64_t *pushed, const _Atomic uint64_t *popped)
+{
+	uint64_t out = atomic_load_explicit(popped, memory_order_relaxed);
+	uint64_t in = atomic_load_explicit(pushed, memory_order_relaxed);
+	return in > out ? in - out : 0;
+}
+
 static size_t record_cost(const struct record *record)
 {
 	return record->size + (record->event ? record->event->encoded.size : 0);
@@ -70,11 +93,11 @@ static size_t record_cost(const struct record *record)
 static void take_first(struct stream *stream, struct chain *chain, struct record *record,
 	enum metric deliveries_metric)
 {
-	int64_t cost = (int64_t)record_cost(record);
-	atomic_fetch_sub_explicit(&stream->queued_bytes, cost, memory_order_relaxed);
-	metrics_add(stream->metrics, METRIC_queued_bytes, -cost);
+	size_t cost = record_cost(record);
+	add(&stream->popped.bytes, cost);
+	metrics_add(stream->metrics, METRIC_queued_bytes, -(int64_t)cost);
 	if (record->kind == STREAM_DELIVERY) {
-		atomic_fetch_sub_explicit(&stream->queued_count, 1, memory_order_relaxed);
+		add(&stream->popped.deliveries, 1);
 		metrics_add(stream->metrics, deliveries_metric, 1);
 	}
 	struct event *event = record->event;
@@ -201,19 +224,20 @@ static enum err admit(struct stream *stream, size_t cost, int64_t now_us)
 
 static void publish(struct stream *stream, struct chain *chain, const struct record *record)
 {
-	int64_t cost = (int64_t)record_cost(record);
-	atomic_fetch_add_explicit(&stream->queued_bytes, cost, memory_order_relaxed);
-	metrics_add(stream->metrics, METRIC_queued_bytes, cost);
+	size_t cost = record_cost(record);
+	add(&stream->pushed.bytes, cost);
+	metrics_add(stream->metrics, METRIC_queued_bytes, (int64_t)cost);
 	chain_commit(chain, record);
 	wake_consumer(stream);
 }
 
-enum err stream_push_delivery(struct stream *stream, struct event *event, const struct bytes *runs,
-	size_t runs_count, uint32_t ids_count, int64_t now_us)
+enum err stream_push_delivery(
+	struct stream *stream, const struct stream_delivery *delivery, int64_t now_us)
 {
+	struct event *event = delivery->event;
 	size_t run_size = 0;
-	for (size_t i = 0; i < runs_count; i++) {
-		run_size += runs[i].size;
+	for (size_t i = 0; i < delivery->runs_count; i++) {
+		run_size += delivery->runs[i].size;
 	}
 	if (run_size > UINT32_MAX / 2) {
 		return too_slow(stream, "one event matches too many subscriptions");
@@ -228,17 +252,20 @@ enum err stream_push_delivery(struct stream *stream, struct event *event, const 
 		return ERR_MEMORY;
 	}
 	record->kind = STREAM_DELIVERY;
+	record->is_replayed = delivery->is_replayed;
 	record->event = event_ref(event);
-	record->count = ids_count;
+	record->figure = now_us;
+	record->count = delivery->ids_count;
 	record->run_size = (uint32_t)run_size;
 	char *place = (char *)(record + 1);
-	for (size_t i = 0; i < runs_count; i++) {
-		memcpy(place, runs[i].data, runs[i].size);
-		place += runs[i].size;
+	for (size_t i = 0; i < delivery->runs_count; i++) {
+		memcpy(place, delivery->runs[i].data, delivery->runs[i].size);
+		place += delivery->runs[i].size;
 	}
-	atomic_fetch_add_explicit(&stream->queued_count, 1, memory_order_relaxed);
+	add(&stream->pushed.deliveries, 1);
 	metrics_add(stream->metrics, METRIC_deliveries_queued, 1);
-	metrics_add(stream->metrics, METRIC_delivered_ids, ids_count);
+	metrics_add(stream->metrics, METRIC_deliveries_replayed, delivery->is_replayed);
+	metrics_add(stream->metrics, METRIC_delivered_ids, delivery->ids_count);
 	publish(stream, &stream->deliveries, record);
 	return OK;
 }
@@ -251,7 +278,7 @@ static enum err begin_control(
 	if (!record) {
 		return ERR_MEMORY;
 	}
-	record->kind = kind;
+	record->kind = (uint16_t)kind;
 	*ret_record = record;
 	return OK;
 }
@@ -270,7 +297,8 @@ static void keep(char **place, struct bytes *bytes)
 enum err stream_push_answer(
 	struct stream *stream, const struct model_answer *answer, int64_t now_us)
 {
-	size_t more = sizeof(*answer) + answer->id.size + answer->text.size + answer->hint.size;
+	size_t more = sizeof(*answer) + answer->id.size + answer->text.size + answer->hint.size +
+		answer->live_after.size;
 	enum err err = admit(stream, record_size(more), now_us);
 	struct record *record = NULL;
 	if (err == OK) {
@@ -285,6 +313,7 @@ enum err stream_push_answer(
 	keep(&place, &kept->id);
 	keep(&place, &kept->text);
 	keep(&place, &kept->hint);
+	keep(&place, &kept->live_after);
 	publish(stream, &stream->control, record);
 	return OK;
 }
@@ -314,7 +343,8 @@ enum err stream_push_notice(struct stream *stream, const struct model_notice *no
 
 enum err stream_push_gap(struct stream *stream, const struct model_gap *gap, int64_t now_us)
 {
-	size_t size = record_size(sizeof(*gap) + gap->after.size + gap->until.size);
+	size_t size = record_size(
+		sizeof(*gap) + gap->after.size + gap->until.size + gap->run.size + gap->event.size);
 	enum err err = admit(stream, size, now_us);
 	if (err != OK) {
 		return err;
@@ -329,7 +359,47 @@ enum err stream_push_gap(struct stream *stream, const struct model_gap *gap, int
 	*kept = *gap;
 	keep(&place, &kept->after);
 	keep(&place, &kept->until);
+	keep(&place, &kept->run);
+	keep(&place, &kept->event);
+	metrics_add(stream->metrics, METRIC_gaps, 1);
 	publish(stream, &stream->deliveries, record);
+	return OK;
+}
+
+enum err stream_push_welcome(
+	struct stream *stream, const struct model_welcome *welcome, int64_t now_us)
+{
+	size_t more = sizeof(*welcome) + welcome->position.size;
+	enum err err = admit(stream, record_size(more), now_us);
+	struct record *record = NULL;
+	if (err == OK) {
+		err = begin_control(stream, STREAM_WELCOME, more, &record);
+	}
+	if (err != OK) {
+		return err;
+	}
+	struct model_welcome *kept = (struct model_welcome *)(void *)(record + 1);
+	char *place = (char *)(kept + 1);
+	*kept = *welcome;
+	keep(&place, &kept->position);
+	publish(stream, &stream->control, record);
+	return OK;
+}
+
+enum err stream_push_message(struct stream *stream, struct bytes message, int64_t now_us)
+{
+	enum err err = admit(stream, record_size(message.size), now_us);
+	struct record *record = NULL;
+	if (err == OK) {
+		err = begin_control(stream, STREAM_MESSAGE, message.size, &record);
+	}
+	if (err != OK) {
+		return err;
+	}
+	char *place = (char *)(record + 1);
+	keep(&place, &message);
+	record->run_size = (uint32_t)message.size;
+	publish(stream, &stream->control, record);
 	return OK;
 }
 
@@ -348,31 +418,37 @@ enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t no
 	return OK;
 }
 
-enum err stream_push_state(struct stream *stream, enum stream_state state)
+enum err stream_push_state(struct stream *stream, enum stream_state state, struct bytes text)
 {
 	if (stream_has_ended(stream)) {
 		return ERR_CLOSED;
 	}
 	struct record *record = NULL;
-	enum err err = begin_control(stream, STREAM_STATE, 0, &record);
+	enum err err = begin_control(stream, STREAM_STATE, text.size, &record);
 	if (err != OK) {
 		return err;
 	}
+	char *place = (char *)(record + 1);
+	keep(&place, &text);
 	record->figure = state;
+	record->run_size = (uint32_t)text.size;
 	publish(stream, &stream->control, record);
 	return OK;
 }
 
 size_t stream_queued_bytes(const struct stream *stream)
 {
-	int64_t bytes = atomic_load_explicit(&stream->queued_bytes, memory_order_relaxed);
-	return bytes > 0 ? (size_t)bytes : 0;
+	return (size_t)difference(&stream->pushed.bytes, &stream->popped.bytes);
 }
 
 uint64_t stream_queued_count(const struct stream *stream)
 {
-	int64_t count = atomic_load_explicit(&stream->queued_count, memory_order_relaxed);
-	return count > 0 ? (uint64_t)count : 0;
+	return difference(&stream->pushed.deliveries, &stream->popped.deliveries);
+}
+
+int64_t stream_head_us(const struct stream *stream)
+{
+	return atomic_load_explicit(&stream->head_us, memory_order_relaxed);
 }
 
 /* ---- consumer -------------------------------------------------------------------------------- */
@@ -384,6 +460,7 @@ static void view_record(const struct record *record, struct stream_item *item)
 	switch (item->kind) {
 	case STREAM_DELIVERY:
 		item->event = record->event;
+		item->is_replayed = record->is_replayed;
 		item->ids_count = record->count;
 		item->run = (struct bytes){place, record->run_size};
 		break;
@@ -398,15 +475,29 @@ static void view_record(const struct record *record, struct stream_item *item)
 	case STREAM_GAP:
 		item->gap = *(const struct model_gap *)(const void *)place;
 		break;
+	case STREAM_WELCOME:
+		item->welcome = *(const struct model_welcome *)(const void *)place;
+		break;
+	case STREAM_MESSAGE:
+		item->message = (struct bytes){place, record->run_size};
+		break;
 	case STREAM_ACK:
 		item->timestamp_ms = record->figure;
 		break;
 	case STREAM_STATE:
 		item->state = (enum stream_state)record->figure;
+		item->text = (struct bytes){place, record->run_size};
 		break;
 	case STREAM_END:
 		check(false);
 		break;
+	}
+}
+
+static void note_head(struct stream *stream, const struct record *record)
+{
+	if (record && record->kind == STREAM_DELIVERY) {
+		atomic_store_explicit(&stream->head_us, record->figure, memory_order_relaxed);
 	}
 }
 
@@ -421,6 +512,7 @@ static enum err look(struct stream *stream, struct stream_item *item)
 		if (!record) {
 			stream->peeked = &stream->deliveries;
 			record = chain_first(&stream->deliveries);
+			note_head(stream, record);
 		}
 	}
 	if (record) {
@@ -442,16 +534,17 @@ enum err stream_peek(struct stream *stream, struct stream_item *ret_item)
 	if (stream->end_was_popped) {
 		return ERR_CLOSED;
 	}
-	struct stream_item item = {0};
-	enum err err = look(stream, &item);
+	enum err err = look(stream, ret_item);
 	if (err == ERR_EMPTY) {
 		atomic_exchange_explicit(&stream->waits, true, memory_order_acq_rel);
-		err = look(stream, &item);
-	}
-	if (err == OK) {
-		*ret_item = item;
+		err = look(stream, ret_item);
 	}
 	return err;
+}
+
+bool stream_has_deliveries(struct stream *stream)
+{
+	return chain_first(&stream->deliveries) != NULL;
 }
 
 void stream_pop(struct stream *stream)

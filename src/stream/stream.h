@@ -25,29 +25,34 @@ struct stream_limits {
 
 enum stream_item_kind {
 	STREAM_DELIVERY,
-	STREAM_ANSWER, /* to a subscribe */
-	STREAM_ACK,    /* to a heartbeat */
-	STREAM_NOTICE, /* of what becomes of an expression */
-	STREAM_GAP,    /* deliveries are missing here */
-	STREAM_STATE,  /* the connection behind a remote stream */
+	STREAM_ANSWER,  /* to a subscribe */
+	STREAM_ACK,     /* to a heartbeat */
+	STREAM_WELCOME, /* to a Hello */
+	STREAM_MESSAGE, /* to a consumer across the network, encoded */
+	STREAM_NOTICE,  /* of what becomes of an expression */
+	STREAM_GAP,     /* deliveries are missing here */
+	STREAM_STATE,   /* the connection behind a remote stream */
 	STREAM_END,
 };
 
 enum stream_state { STREAM_CONNECTED, STREAM_RECONNECTING };
 
-/* A view of the item at the head; valid until stream_pop. */
+/* A view of the item at the head; valid until stream_pop. Members of other kinds are not set. */
 struct stream_item {
 	enum stream_item_kind kind;
 	struct event *event; /* DELIVERY */
+	bool is_replayed;    /* DELIVERY: out of the history */
 	struct bytes run;    /* DELIVERY, NOTICE: the ids, encoded */
 	uint32_t ids_count;
-	struct model_answer answer; /* ANSWER */
-	struct model_notice notice; /* NOTICE; its subscriptions are those of the run */
-	struct model_gap gap;       /* GAP */
-	int64_t timestamp_ms;       /* ACK: echoed */
-	enum stream_state state;    /* STATE */
-	enum err why;               /* END: OK when its consumer or the engine closed it */
-	struct bytes text;          /* END: for people */
+	struct model_answer answer;   /* ANSWER */
+	struct model_notice notice;   /* NOTICE; its subscriptions are those of the run */
+	struct model_gap gap;         /* GAP */
+	struct model_welcome welcome; /* WELCOME */
+	struct bytes message;         /* MESSAGE */
+	int64_t timestamp_ms;         /* ACK: echoed */
+	enum stream_state state;      /* STATE */
+	enum err why;                 /* END: OK when its consumer or the engine closed it */
+	struct bytes text;            /* STATE, END: for people */
 };
 
 /*
@@ -65,8 +70,15 @@ void stream_unref(struct stream *stream);
 
 /* One event with the runs of ids that it is for: their bytes are copied, the event is referenced.
  */
-enum err stream_push_delivery(struct stream *stream, struct event *event, const struct bytes *runs,
-	size_t runs_count, uint32_t ids_count, int64_t now_us) MUST_CHECK;
+struct stream_delivery {
+	struct event *event;
+	const struct bytes *runs;
+	size_t runs_count;
+	uint32_t ids_count; /* in all runs */
+	bool is_replayed;
+};
+enum err stream_push_delivery(
+	struct stream *stream, const struct stream_delivery *delivery, int64_t now_us) MUST_CHECK;
 enum err stream_push_answer(
 	struct stream *stream, const struct model_answer *answer, int64_t now_us) MUST_CHECK;
 /* The same notice for each of a run of ids. */
@@ -76,7 +88,12 @@ enum err stream_push_notice(struct stream *stream, const struct model_notice *no
 enum err stream_push_gap(
 	struct stream *stream, const struct model_gap *gap, int64_t now_us) MUST_CHECK;
 enum err stream_push_ack(struct stream *stream, int64_t timestamp_ms, int64_t now_us) MUST_CHECK;
-enum err stream_push_state(struct stream *stream, enum stream_state state) MUST_CHECK;
+enum err stream_push_welcome(
+	struct stream *stream, const struct model_welcome *welcome, int64_t now_us) MUST_CHECK;
+enum err stream_push_message(
+	struct stream *stream, struct bytes message, int64_t now_us) MUST_CHECK;
+enum err stream_push_state(
+	struct stream *stream, enum stream_state state, struct bytes text) MUST_CHECK;
 /* Ends the stream: the consumer gets END ahead of anything queued. Later pushes are ERR_CLOSED. */
 void stream_end(struct stream *stream, enum err why, const char *text);
 /* Ends it behind what is queued: how a shutdown drains. */
@@ -91,11 +108,14 @@ const char *stream_end_text(const struct stream *stream);
 /* Figures for whoever ends a stream or reports on it. Either end; snapshots. */
 size_t stream_queued_bytes(const struct stream *stream);
 uint64_t stream_queued_count(const struct stream *stream);
+/* When the delivery was queued that the consumer looked at last; 0: none yet. */
+int64_t stream_head_us(const struct stream *stream);
 
 /* ---- the consumer's end ---------------------------------------------------------------------- */
 
 enum err stream_peek(
 	struct stream *stream, struct stream_item *ret_item) MUST_CHECK; /* ERR_EMPTY */
+bool stream_has_deliveries(struct stream *stream);                       /* or gaps, queued */
 void stream_pop(struct stream *stream); /* the item that was peeked last */
 /* The consumer wants no more: what is queued is dropped, pushes are ERR_CLOSED from now on. */
 void stream_close(struct stream *stream);

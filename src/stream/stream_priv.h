@@ -6,12 +6,13 @@
 
 /* One queued item. What follows it is the run, or a struct of the model and what that points to. */
 struct record {
-	uint32_t size; /* record_size of all that follows */
-	uint32_t kind; /* enum stream_item_kind */
+	uint32_t size;    /* record_size of all that follows */
+	uint16_t kind;    /* enum stream_item_kind */
+	bool is_replayed; /* DELIVERY */
 	struct event *event;
-	int64_t figure;    /* ACK: timestamp; STATE: the state */
+	int64_t figure;    /* ACK: timestamp; STATE: the state; DELIVERY: when it was queued */
 	uint32_t count;    /* DELIVERY, NOTICE: ids */
-	uint32_t run_size; /* DELIVERY, NOTICE */
+	uint32_t run_size; /* DELIVERY, NOTICE; MESSAGE, STATE: of the text */
 };
 
 /* The size of a record that `more` bytes follow: records stand at multiples of 16. */

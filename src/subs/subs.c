@@ -20,6 +20,7 @@ enum err subs_new(const struct subs_limits *limits, uint64_t seed, struct match 
 	subs->limits = *limits;
 	subs->seed = seed;
 	map_init(&subs->holders, &subs_holder_type, seed);
+	map_init(&subs->databases, &subs_database_type, seed);
 	subs->match = match;
 	subs->metrics = metrics;
 	*ret_subs = subs;
@@ -34,13 +35,29 @@ void subs_free(struct subs *subs)
 	(void)subs_sweep(subs, SIZE_MAX);
 	check(subs->count == 0);
 	map_fini(&subs->holders);
+	map_fini(&subs->databases);
 	pool_fini(&subs->pool);
+	metrics_add(subs->metrics, METRIC_subscriptions_bytes, -(int64_t)subs->bytes);
 	mem_free(subs);
+}
+
+/* Of what was done since `before` was read. Only the caller's own thread allocates for it. */
+static void note_bytes(struct subs *subs, size_t before)
+{
+	size_t change = mem_used() - before;
+	subs->bytes += change;
+	metrics_add(subs->metrics, METRIC_subscriptions_bytes, (int64_t)change);
+}
+
+size_t subs_bytes(const struct subs *subs)
+{
+	return subs->bytes;
 }
 
 enum err subs_stream_new(struct subs *subs, void *handle, struct subs_stream **ret_stream)
 {
 	check(handle);
+	size_t before = mem_used();
 	struct subs_stream *stream = mem_calloc(1, sizeof(*stream));
 	if (!stream) {
 		return ERR_MEMORY;
@@ -48,6 +65,7 @@ enum err subs_stream_new(struct subs *subs, void *handle, struct subs_stream **r
 	stream->handle = handle;
 	stream->number = ++subs->next_stream_number;
 	map_init(&stream->by_id, &subs_id_type, subs->seed);
+	note_bytes(subs, before);
 	*ret_stream = stream;
 	return OK;
 }
@@ -68,14 +86,21 @@ static void count(struct subs *subs, int64_t change)
 static enum err insert(struct subs *subs, struct subs_stream *stream, const struct subs_id *id,
 	struct match_query *query)
 {
-	struct subs_subscription *subscription = NULL;
-	enum err err = subs_join(subs, stream, query, id, &subscription);
+	struct bytes database = match_query_database(query);
+	enum err err = subs_database_enter(&subs->databases, database);
 	if (err != OK) {
+		return err;
+	}
+	struct subs_subscription *subscription = NULL;
+	err = subs_join(subs, stream, query, id, &subscription);
+	if (err != OK) {
+		subs_database_leave(&subs->databases, database);
 		return err;
 	}
 	err = map_insert(&stream->by_id, subscription);
 	if (err != OK) {
 		subs_leave(subs, subscription);
+		subs_database_leave(&subs->databases, database);
 		return err;
 	}
 	count(subs, 1);
@@ -87,16 +112,9 @@ static void remove_subscription(struct subs *subs, struct subs_subscription *sub
 {
 	struct match_query *query = subs_query_of(subscription);
 	subs_leave(subs, subscription);
+	subs_database_leave(&subs->databases, match_query_database(query));
 	match_query_put(subs->match, query);
 	count(subs, -1);
-}
-
-static void refuse(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
-	const char *text)
-{
-	answer->refusal = refusal;
-	answer->text = bytes_of(text);
-	metrics_add(subs->metrics, METRIC_subscribes_refused, 1);
 }
 
 static bool refuse_id(struct subs *subs, const struct subs_stream *stream, const struct subs_id *id,
@@ -108,34 +126,15 @@ static bool refuse_id(struct subs *subs, const struct subs_stream *stream, const
 			"subscription ID of %zu bytes is too long; at most %u "
 			"(subscription_id_bytes_max)",
 			size, subs->limits.id_bytes_max);
-		refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
+		subs_refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
 		return true;
 	}
 	if (map_find(&stream->by_id, id)) {
-		refuse(subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
+		subs_refuse(
+			subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
 		return true;
 	}
 	return false;
-}
-
-static bool refuse_by_limit(
-	struct subs *subs, const struct subs_stream *stream, struct model_answer *answer)
-{
-	const char *limit = NULL;
-	size_t most = 0;
-	if (stream->by_id.count >= subs->limits.per_stream_max) {
-		limit = "stream_subscriptions_max";
-		most = subs->limits.per_stream_max;
-	} else if (subs->count >= subs->limits.total_max) {
-		limit = "subscriptions_max";
-		most = subs->limits.total_max;
-	}
-	if (limit) {
-		(void)snprintf(subs->text, sizeof(subs->text), "too many subscriptions: %s is %zu",
-			limit, most);
-		refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
-	}
-	return limit != NULL;
 }
 
 /* A stream that has asked the same before may ask it again. */
@@ -152,30 +151,12 @@ static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 		subs->limits.residuals_per_stream_max);
 	answer->hint = bytes_of(
 		"add a comparison that an index can use, for example doc.kind == \"x\" && ...");
-	refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
+	subs_refuse(subs, answer, MODEL_REFUSED_LIMIT, subs->text);
 	metrics_add(subs->metrics, METRIC_residuals_refused, 1);
 	return true;
 }
 
-static void refuse_filters(struct subs *subs, struct model_answer *answer,
-	enum model_refusal refusal, const char *text)
-{
-	(void)snprintf(subs->text, sizeof(subs->text), "failed to compile filters: %s", text);
-	refuse(subs, answer, refusal, subs->text);
-}
-
-/* The refusal's texts stay until the next call. */
-static void refuse_query(struct subs *subs, struct model_answer *answer)
-{
-	const struct match_refusal *refusal = &subs->refusal;
-	answer->filter = refusal->filter;
-	answer->line = refusal->line;
-	answer->column = refusal->column;
-	answer->hint = bytes_of(refusal->hint);
-	refuse_filters(subs, answer, refusal->code, refusal->text);
-}
-
-void subs_add(struct subs *subs, struct subs_stream *stream,
+static void add(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer)
 {
@@ -183,11 +164,12 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	*ret_answer = (struct model_answer){.id = subscription->id};
 	struct subs_id id;
 	subs_id_read(subscription->id, &id);
-	if (refuse_id(subs, stream, &id, ret_answer) || refuse_by_limit(subs, stream, ret_answer)) {
+	if (refuse_id(subs, stream, &id, ret_answer) ||
+		subs_refuse_by_limit(subs, stream, subscription->database, ret_answer)) {
 		return;
 	}
 	if (refusal->code != OK) {
-		refuse_filters(subs, ret_answer,
+		subs_refuse_filters(subs, ret_answer,
 			refusal->code == ERR_LIMIT ? MODEL_REFUSED_LIMIT : MODEL_REFUSED_FILTER,
 			refusal->text);
 		return;
@@ -196,12 +178,12 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	subs->refusal = (struct match_refusal){0};
 	enum err err = match_query_get(subs->match, subscription, &subs->refusal, &query);
 	if (err == ERR_INVALID) {
-		refuse_query(subs, ret_answer);
+		subs_refuse_query(subs, ret_answer);
 		return;
 	}
 	if (err == ERR_LIMIT) {
 		ret_answer->hint = bytes_of(subs->refusal.hint);
-		refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, subs->refusal.text);
+		subs_refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, subs->refusal.text);
 		return;
 	}
 	if (err == OK && refuse_residual(subs, stream, query, ret_answer)) {
@@ -215,10 +197,19 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 		}
 	}
 	if (err != OK) {
-		refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
+		subs_refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
 		return;
 	}
 	metrics_add(subs->metrics, METRIC_subscribes, 1);
+}
+
+void subs_add(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer)
+{
+	size_t before = mem_used();
+	add(subs, stream, subscription, refusal, ret_answer);
+	note_bytes(subs, before);
 }
 
 static bool trim(struct subs *subs)
@@ -235,9 +226,11 @@ enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes
 	if (!subscription) {
 		return ERR_NOT_FOUND;
 	}
+	size_t before = mem_used();
 	check(map_remove(&stream->by_id, subscription));
 	remove_subscription(subs, subscription);
 	(void)trim(subs);
+	note_bytes(subs, before);
 	metrics_add(subs->metrics, METRIC_unsubscribes, 1);
 	return OK;
 }
@@ -275,7 +268,7 @@ static size_t sweep_some(struct subs *subs, struct subs_stream *stream, size_t m
 	return taken_count;
 }
 
-bool subs_sweep(struct subs *subs, size_t most)
+static bool sweep(struct subs *subs, size_t most)
 {
 	while (subs->freed) {
 		struct subs_stream *stream = subs->freed;
@@ -291,4 +284,12 @@ bool subs_sweep(struct subs *subs, size_t most)
 		mem_free(stream);
 	}
 	return trim(subs);
+}
+
+bool subs_sweep(struct subs *subs, size_t most)
+{
+	size_t before = mem_used();
+	bool is_left = sweep(subs, most);
+	note_bytes(subs, before);
+	return is_left;
 }

@@ -19,7 +19,10 @@ struct subs_stream;
 struct subs_limits {
 	uint32_t id_bytes_max;
 	size_t per_stream_max;
+	size_t per_database_max;
 	size_t total_max;
+	size_t bytes_max; /* of memory of all, as subs_bytes has it: from there on no more are taken
+			   */
 	size_t residuals_per_stream_max; /* distinct queries, see match_query_is_residual */
 };
 
@@ -41,6 +44,12 @@ void subs_stream_free(struct subs *subs, struct subs_stream *stream);
  */
 bool subs_sweep(struct subs *subs, size_t most);
 size_t subs_stream_count(const struct subs_stream *stream);
+
+/*
+ * What all that this manager was asked has allocated and not given back: subscriptions and streams,
+ * and in match their queries and its index, with the room that compiling keeps.
+ */
+size_t subs_bytes(const struct subs *subs);
 
 /*
  * Always gives an answer: accepted, or refused and why. The id must not be empty. `refusal` is what

@@ -1,7 +1,9 @@
 /*
  * What the files of subs share:
- *   id      an id as it is kept: sixteen bytes if it is a UUID
- *   holder  who stands behind a query for one stream: a subscription alone, or a group of several
+ *   id        an id as it is kept: sixteen bytes if it is a UUID
+ *   holder    who stands behind a query for one stream: a subscription alone, or a group of several
+ *   database  how many subscriptions each has
+ *   refusal   what a subscribe is answered that is not accepted
  */
 #ifndef SUBS_PRIV_H
 #define SUBS_PRIV_H
@@ -72,9 +74,11 @@ struct subs {
 	uint64_t seed;
 	struct match *match;
 	struct metrics *metrics;
-	struct pool pool;   /* of subscriptions and groups */
-	struct map holders; /* those open of crowded queries, by stream and query */
+	struct pool pool;     /* of subscriptions and groups */
+	struct map holders;   /* those open of crowded queries, by stream and query */
+	struct map databases; /* struct subs_database */
 	size_t count;
+	size_t bytes;              /* as subs_bytes has it */
 	struct subs_stream *freed; /* not swept yet */
 	uint64_t next_stream_number;
 	char text[400];
@@ -93,5 +97,26 @@ enum err subs_join(struct subs *subs, struct subs_stream *stream, struct match_q
 	const struct subs_id *id, struct subs_subscription **ret_subscription) MUST_CHECK;
 /* Frees it. A freed stream's is not taken out of its run, which nobody reads any more. */
 void subs_leave(struct subs *subs, struct subs_subscription *subscription);
+
+/* ---- how many subscriptions each database has (databases.c) ---- */
+
+extern const struct map_type subs_database_type;
+
+size_t subs_database_count(const struct map *databases, struct bytes name);
+/* One more, or one fewer. */
+enum err subs_database_enter(struct map *databases, struct bytes name) MUST_CHECK;
+void subs_database_leave(struct map *databases, struct bytes name);
+
+/* ---- refusals (refusals.c) ---- */
+
+/* The answer's texts, `text` among them, must stay until the next call. */
+void subs_refuse(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
+	const char *text);
+/* Whether one of the limits is reached that need no look at the request. */
+bool subs_refuse_by_limit(struct subs *subs, const struct subs_stream *stream,
+	struct bytes database, struct model_answer *answer);
+void subs_refuse_filters(struct subs *subs, struct model_answer *answer, enum model_refusal refusal,
+	const char *text);
+void subs_refuse_query(struct subs *subs, struct model_answer *answer); /* by subs->refusal */
 
 #endif

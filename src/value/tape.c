@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#define CAPACITY_MIN 64
+#define CAPACITY_MIN 60         /* 960 bytes: small enough for the C library to have at hand */
 #define CAPACITY_BEGIN_MAX 4096 /* what is larger grows into its size */
 #define TEXT_PER_CELL 8         /* bytes, less than most documents have: one allocation for those */
 

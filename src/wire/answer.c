@@ -32,51 +32,60 @@ bool wire_id_next(struct bytes *run, struct bytes *ret_id)
 
 /* ---- deliveries out -------------------------------------------------------------------------- */
 
-static size_t inner_size(size_t run_size, size_t event_size)
+static void put_mark(struct wire_writer *writer, const struct model_mark *mark)
 {
-	return run_size + 1 + wire_varint_size(event_size) + event_size;
+	wire_put_bytes(writer, 100, mark->position);
+	wire_put_integer(writer, 101, mark->replayed);
+	wire_put_integer(writer, 102, mark->more);
 }
 
-size_t wire_delivery_size(size_t run_size, size_t event_size)
+static size_t inner_size(size_t run_size, size_t event_size, const struct model_mark *mark)
 {
-	size_t inner = inner_size(run_size, event_size);
+	struct wire_writer count = {0};
+	if (mark) {
+		put_mark(&count, mark);
+	}
+	return run_size + 1 + wire_varint_size(event_size) + event_size + count.size;
+}
+
+size_t wire_delivery_size(size_t run_size, size_t event_size, const struct model_mark *mark)
+{
+	size_t inner = inner_size(run_size, event_size, mark);
 	return 1 + wire_varint_size(inner) + inner;
 }
 
-void wire_delivery_write(struct bytes run, struct bytes event, char *place)
+void wire_delivery_write(
+	struct bytes run, struct bytes event, const struct model_mark *mark, char *place)
 {
 	struct wire_writer writer = {.place = place};
-	wire_put_prefix(&writer, 1, inner_size(run.size, event.size));
+	wire_put_prefix(&writer, 1, inner_size(run.size, event.size, mark));
 	wire_put_raw(&writer, run);
 	wire_put_prefix(&writer, 2, event.size);
 	wire_put_raw(&writer, event);
+	if (mark) {
+		put_mark(&writer, mark);
+	}
 }
 
 /* ---- answers out ----------------------------------------------------------------------------- */
 
-/* Text for people may quote what they sent and be cut anywhere: it goes out up to its last whole
- * character, rather than not at all. */
-static struct bytes whole(struct bytes text)
-{
-	return (struct bytes){text.data, bytes_utf8_prefix(text)};
-}
-
-static void put_answer_fields(struct wire_writer *writer, const void *message)
+void wire_put_answer(struct wire_writer *writer, const void *message)
 {
 	const struct model_answer *answer = message;
 	wire_put_string(writer, 1, answer->id);
 	wire_put_integer(writer, 2, answer->refusal == MODEL_ACCEPTED);
-	wire_put_string(writer, 3, whole(answer->text));
+	wire_put_text(writer, 3, answer->text);
 	wire_put_integer(writer, 100, (uint64_t)answer->refusal);
 	wire_put_integer(writer, 101, answer->filter);
 	wire_put_integer(writer, 102, answer->line);
 	wire_put_integer(writer, 103, answer->column);
-	wire_put_string(writer, 104, whole(answer->hint));
+	wire_put_text(writer, 104, answer->hint);
+	wire_put_bytes(writer, 105, answer->live_after);
 }
 
 static void put_answer(struct wire_writer *writer, const void *message)
 {
-	wire_put_message(writer, 3, put_answer_fields, message);
+	wire_put_message(writer, 3, wire_put_answer, message);
 }
 
 enum err wire_answer_encode(struct buffer *buffer, const struct model_answer *answer)
@@ -86,8 +95,11 @@ enum err wire_answer_encode(struct buffer *buffer, const struct model_answer *an
 
 static void put_ack_fields(struct wire_writer *writer, const void *message)
 {
-	const int64_t *timestamp_ms = message;
-	wire_put_integer(writer, 1, (uint64_t)*timestamp_ms);
+	const struct model_heartbeat_ack *ack = message;
+	wire_put_integer(writer, 1, (uint64_t)ack->timestamp_ms);
+	wire_put_bytes(writer, 100, ack->position);
+	wire_put_integer(writer, 101, (uint64_t)ack->source);
+	wire_put_integer(writer, 102, (uint64_t)ack->source_lag_ms);
 }
 
 static void put_ack(struct wire_writer *writer, const void *message)
@@ -95,41 +107,52 @@ static void put_ack(struct wire_writer *writer, const void *message)
 	wire_put_message(writer, 2, put_ack_fields, message);
 }
 
-enum err wire_heartbeat_ack_encode(struct buffer *buffer, int64_t timestamp_ms)
+enum err wire_heartbeat_ack_encode(struct buffer *buffer, const struct model_heartbeat_ack *ack)
 {
-	return wire_encode(buffer, put_ack, &timestamp_ms);
+	return wire_encode(buffer, put_ack, ack);
 }
 
 /* ---- deliveries in --------------------------------------------------------------------------- */
 
-static bool is_id(const struct wire_field *field)
-{
-	return field->number == 1 && field->type == WIRE_BYTES;
-}
-
-static enum err write_id(const struct wire_field *field, void *ctx)
-{
-	struct wire_writer *writer = ctx;
-	if (is_id(field)) {
-		writer->size += wire_id_write(field->bytes, writer->place + writer->size);
-	}
-	return OK;
-}
-
-static enum err copy_run(
-	struct bytes delivery, size_t size, struct arena *arena, struct bytes *ret_run)
+enum err wire_run_copy(struct bytes message, uint32_t number, size_t size, struct arena *arena,
+	struct bytes *ret_run)
 {
 	struct wire_writer writer = {.place = arena_alloc(arena, size)};
 	if (!writer.place) {
 		return ERR_MEMORY;
 	}
-	enum err err = wire_each_field(delivery, write_id, &writer);
-	check(err == OK && writer.size == size);
+	struct wire_field field;
+	enum err err;
+	while ((err = wire_field_next(&message, &field)) == OK) {
+		if (field.number == number && field.type == WIRE_BYTES) {
+			writer.size += wire_id_write(field.bytes, writer.place + writer.size);
+		}
+	}
+	check(err == ERR_EMPTY && writer.size == size);
 	*ret_run = (struct bytes){writer.place, size};
 	return OK;
 }
 
-static enum err parse_run(struct bytes delivery, struct arena *arena, struct bytes *ret_run)
+static void take_mark(const struct wire_field *field, struct model_mark *mark)
+{
+	switch (field->number) {
+	case 100:
+		wire_take_bytes(field, &mark->position);
+		break;
+	case 101:
+		wire_take_bool(field, &mark->replayed);
+		break;
+	case 102:
+		wire_take_bool(field, &mark->more);
+		break;
+	default:
+		break;
+	}
+}
+
+/* The ids of a delivery, and its mark. */
+static enum err parse_run(struct bytes delivery, struct arena *arena, struct model_mark *ret_mark,
+	struct bytes *ret_run)
 {
 	struct bytes rest = delivery;
 	struct bytes before = rest;
@@ -139,7 +162,8 @@ static enum err parse_run(struct bytes delivery, struct arena *arena, struct byt
 	struct wire_field field;
 	enum err err;
 	for (; (err = wire_field_next(&rest, &field)) == OK; before = rest) {
-		if (!is_id(&field)) {
+		if (field.number != 1 || field.type != WIRE_BYTES) {
+			take_mark(&field, ret_mark);
 			continue;
 		}
 		if (!bytes_are_utf8(field.bytes)) {
@@ -158,7 +182,7 @@ static enum err parse_run(struct bytes delivery, struct arena *arena, struct byt
 		*ret_run = (struct bytes){first.data, size};
 		return OK;
 	}
-	return copy_run(delivery, size, arena, ret_run);
+	return wire_run_copy(delivery, 1, size, arena, ret_run);
 }
 
 /* A number that we do not know is no operation. */
@@ -190,6 +214,12 @@ static enum err take_delivery(const struct wire_field *field, void *ctx)
 		return OK;
 	case 7:
 		wire_take_int64(field, &delivery->timestamp_ms);
+		return OK;
+	case 100:
+		wire_take_uint32(field, &delivery->cluster_seconds);
+		return OK;
+	case 101:
+		wire_take_uint32(field, &delivery->cluster_increment);
 		return OK;
 	case 102:
 		wire_take_int64(field, &delivery->received_us);
@@ -245,6 +275,9 @@ static enum err take_answer(const struct wire_field *field, void *ctx)
 		return OK;
 	case 104:
 		return wire_take_string(field, &reader->answer.hint);
+	case 105:
+		wire_take_bytes(field, &reader->answer.live_after);
+		return OK;
 	default:
 		return OK;
 	}
@@ -264,7 +297,7 @@ static enum model_refusal refusal_of(const struct answer_reader *reader)
 		: MODEL_REFUSED_FILTER;
 }
 
-static enum err parse_answer(struct bytes payload, struct model_answer *ret_answer)
+enum err wire_answer_parse(struct bytes payload, struct model_answer *ret_answer)
 {
 	struct answer_reader reader = {0};
 	enum err err = wire_each_field(payload, take_answer, &reader);
@@ -277,13 +310,68 @@ static enum err parse_answer(struct bytes payload, struct model_answer *ret_answ
 
 static enum err take_ack(const struct wire_field *field, void *ctx)
 {
-	if (field->number == 1) {
-		wire_take_int64(field, ctx);
+	struct model_heartbeat_ack *ack = ctx;
+	uint32_t source = (uint32_t)ack->source;
+	switch (field->number) {
+	case 1:
+		wire_take_int64(field, &ack->timestamp_ms);
+		break;
+	case 100:
+		wire_take_bytes(field, &ack->position);
+		break;
+	case 101:
+		wire_take_uint32(field, &source);
+		ack->source = source <= MODEL_SOURCE_AWAY ? (enum model_source)source
+							  : MODEL_SOURCE_UNKNOWN;
+		break;
+	case 102:
+		wire_take_int64(field, &ack->source_lag_ms);
+		break;
+	default:
+		break;
 	}
 	return OK;
 }
 
 /* ---- the message ----------------------------------------------------------------------------- */
+
+static enum err parse_delivery(
+	struct bytes payload, struct arena *arena, struct wire_streamer_message *message)
+{
+	uint32_t number;
+	enum err err = parse_run(payload, arena, &message->mark, &message->run);
+	return err == OK ? wire_oneof(payload, (struct wire_range){.first = 2, .last = 2}, arena,
+				   &number, &message->event)
+			 : err;
+}
+
+/* The payloads of the extensions. */
+static enum err parse_extension(uint32_t number, struct bytes payload, struct arena *arena,
+	struct wire_streamer_message *message)
+{
+	switch (number) {
+	case 100:
+		message->kind = WIRE_STREAMER_WELCOME;
+		return wire_welcome_parse(payload, &message->welcome);
+	case 101:
+		message->kind = WIRE_STREAMER_GAP;
+		return wire_gap_parse(payload, arena, &message->gap);
+	case 102:
+		message->kind = WIRE_STREAMER_BULK_ANSWER;
+		return wire_bulk_answer_parse(payload, &message->bulk_answer);
+	case 103:
+		message->kind = WIRE_STREAMER_UNSUBSCRIBED;
+		return wire_unsubscribed_parse(payload, &message->unsubscribed_id);
+	case 104:
+		message->kind = WIRE_STREAMER_NOTICE;
+		return wire_notice_parse(payload, &message->notice);
+	case 105:
+		message->kind = WIRE_STREAMER_GOING_AWAY;
+		return wire_going_away_parse(payload, &message->going_away);
+	default:
+		return OK;
+	}
+}
 
 enum err wire_streamer_message_parse(
 	struct bytes bytes, struct arena *arena, struct wire_streamer_message *ret_message)
@@ -291,42 +379,26 @@ enum err wire_streamer_message_parse(
 	uint32_t number;
 	struct bytes payload;
 	enum err err =
-		wire_oneof(bytes, (struct wire_range){1, 3, 100, 104}, arena, &number, &payload);
+		wire_oneof(bytes, (struct wire_range){1, 3, 100, 105}, arena, &number, &payload);
 	if (err != OK) {
 		return err;
 	}
 	struct wire_streamer_message message = {.kind = WIRE_STREAMER_NOTHING};
-	uint32_t event_number;
 	switch (number) {
 	case 1:
 		message.kind = WIRE_STREAMER_DELIVERY;
-		err = parse_run(payload, arena, &message.run);
-		if (err == OK) {
-			err = wire_oneof(payload, (struct wire_range){.first = 2, .last = 2}, arena,
-				&event_number, &message.event);
-		}
+		err = parse_delivery(payload, arena, &message);
 		break;
 	case 2:
 		message.kind = WIRE_STREAMER_HEARTBEAT_ACK;
-		err = wire_each_field(payload, take_ack, &message.heartbeat_timestamp_ms);
+		err = wire_each_field(payload, take_ack, &message.ack);
 		break;
 	case 3:
 		message.kind = WIRE_STREAMER_ANSWER;
-		err = parse_answer(payload, &message.answer);
-		break;
-	case 100:
-		message.kind = WIRE_STREAMER_WELCOME;
-		err = wire_welcome_parse(payload, &message.welcome);
-		break;
-	case 101:
-		message.kind = WIRE_STREAMER_GAP;
-		err = wire_gap_parse(payload, &message.gap);
-		break;
-	case 104:
-		message.kind = WIRE_STREAMER_NOTICE;
-		err = wire_notice_parse(payload, &message.notice);
+		err = wire_answer_parse(payload, &message.answer);
 		break;
 	default:
+		err = parse_extension(number, payload, arena, &message);
 		break;
 	}
 	if (err == OK) {

@@ -14,6 +14,10 @@
 #define FIELDS_SIZE_MAX 160U
 /* Six members; larger values are counted apart. */
 #define SYSTEM_CELLS_MAX 12U
+/* The cells of most documents take less than twice the bytes of their text and those of the system
+ * members; those of a long one are allocated when they are counted. */
+#define CELLS_OF_SYSTEM_MEMBERS (SYSTEM_CELLS_MAX * sizeof(struct value))
+#define DOCUMENT_BYTES_LIKELY 4096U
 
 static const char no_bytes[1];
 
@@ -314,7 +318,10 @@ static enum err fill(struct event *event, const struct model_change *change,
 		size += encoded_size_max(change, head->collection, head) +
 			options->document_id.size;
 	}
-	char *place = arena_alloc(&event->arena, size);
+	size_t document = 2 * change->full_document.size + CELLS_OF_SYSTEM_MEMBERS;
+	size_t more = document < DOCUMENT_BYTES_LIKELY ? document : DOCUMENT_BYTES_LIKELY;
+	enum err err = arena_reserve(&event->arena, size + (options->read ? more : 0));
+	char *place = err == OK ? arena_alloc(&event->arena, size) : NULL;
 	if (!place) {
 		return ERR_MEMORY;
 	}
@@ -352,6 +359,9 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 	}
 	event->operation = operation;
 	err = fill(event, change, head, options, info);
+	if (err == OK) {
+		err = event_place(event, options->epoch);
+	}
 	if (err != OK) {
 		event_unref(event);
 		return err;
@@ -366,8 +376,11 @@ enum err wire_event_make(const struct model_change *change, enum model_operation
 static enum err make_again(const struct event *event, struct bytes collection, struct bytes id,
 	bool is_identified, uint32_t json_depth_max, struct event **ret_event)
 {
+	struct model_position position;
+	check(model_position_read(event->position, &position) == OK); /* wire_event_make's */
 	struct wire_event_options options = {.json_depth_max = json_depth_max,
 		.read = true,
+		.epoch = position.epoch,
 		.received_us = event->received_us,
 		.sequence = event->sequence,
 		.document_id = id,

@@ -333,6 +333,11 @@ void wire_put_string(struct wire_writer *writer, uint32_t number, struct bytes t
 	wire_put_bytes(writer, number, text);
 }
 
+void wire_put_text(struct wire_writer *writer, uint32_t number, struct bytes text)
+{
+	wire_put_bytes(writer, number, (struct bytes){text.data, bytes_utf8_prefix(text)});
+}
+
 /* Counting visits each level once; writing counts each level once more before it goes in: nesting
  * costs its depth, not a power of it. */
 void wire_put_message(

@@ -200,6 +200,9 @@ static enum err take_subscribe(const struct wire_field *field, void *ctx)
 		return wire_take_string(field, &reader->subscription.database);
 	case 100:
 		return wire_take_string(field, &reader->subscription.expression);
+	case 102:
+		wire_take_bool(field, &reader->subscription.omit_document);
+		return OK;
 	default:
 		break;
 	}
@@ -220,7 +223,7 @@ static enum err count_filter(const struct wire_field *field, void *ctx)
 	return OK;
 }
 
-static enum err parse_subscribe(struct bytes payload, struct filter_reader *reader)
+static enum err parse_subscription(struct bytes payload, struct filter_reader *reader)
 {
 	size_t count = 0;
 	enum err err = wire_each_field(payload, count_filter, &count);
@@ -246,6 +249,17 @@ static enum err parse_subscribe(struct bytes payload, struct filter_reader *read
 	return err;
 }
 
+enum err wire_subscription_parse(struct bytes payload, const struct wire_limits *limits,
+	struct arena *arena, struct model_subscription *ret_subscription, struct err_info *refusal)
+{
+	struct filter_reader reader = {.limits = limits, .arena = arena, .refusal = refusal};
+	enum err err = parse_subscription(payload, &reader);
+	if (err == OK) {
+		*ret_subscription = reader.subscription;
+	}
+	return err;
+}
+
 /* ---- the message ----------------------------------------------------------------------------- */
 
 static enum err take_unsubscribe(const struct wire_field *field, void *ctx)
@@ -256,11 +270,22 @@ static enum err take_unsubscribe(const struct wire_field *field, void *ctx)
 
 static enum err take_heartbeat(const struct wire_field *field, void *ctx)
 {
-	struct wire_gateway_message *message = ctx;
-	if (field->number == 2) {
-		wire_take_int64(field, &message->heartbeat_timestamp_ms);
+	struct model_heartbeat *heartbeat = ctx;
+	switch (field->number) {
+	case 1:
+		return wire_take_string(field, &heartbeat->gateway_id);
+	case 2:
+		wire_take_int64(field, &heartbeat->timestamp_ms);
+		return OK;
+	case 100:
+		wire_take_bytes(field, &heartbeat->position);
+		return OK;
+	case 101:
+		wire_take_bool(field, &heartbeat->registered);
+		return OK;
+	default:
+		return OK;
 	}
-	return field->number == 1 ? wire_take_string(field, &message->gateway_id) : OK;
 }
 
 enum err wire_gateway_message_parse(struct bytes bytes, const struct wire_limits *limits,
@@ -273,18 +298,17 @@ enum err wire_gateway_message_parse(struct bytes bytes, const struct wire_limits
 	uint32_t number;
 	struct bytes payload;
 	enum err err =
-		wire_oneof(copy, (struct wire_range){1, 3, 100, 100}, arena, &number, &payload);
+		wire_oneof(copy, (struct wire_range){1, 3, 100, 101}, arena, &number, &payload);
 	if (err != OK) {
 		return err;
 	}
 	struct err_info refusal = {0};
 	struct wire_gateway_message message = {.kind = WIRE_GATEWAY_NOTHING};
-	struct filter_reader reader = {.limits = limits, .arena = arena, .refusal = &refusal};
 	switch (number) {
 	case 1:
 		message.kind = WIRE_GATEWAY_SUBSCRIBE;
-		err = parse_subscribe(payload, &reader);
-		message.subscription = reader.subscription;
+		err = wire_subscription_parse(
+			payload, limits, arena, &message.subscription, &refusal);
 		break;
 	case 2:
 		message.kind = WIRE_GATEWAY_UNSUBSCRIBE;
@@ -292,11 +316,15 @@ enum err wire_gateway_message_parse(struct bytes bytes, const struct wire_limits
 		break;
 	case 3:
 		message.kind = WIRE_GATEWAY_HEARTBEAT;
-		err = wire_each_field(payload, take_heartbeat, &message);
+		err = wire_each_field(payload, take_heartbeat, &message.heartbeat);
 		break;
 	case 100:
 		message.kind = WIRE_GATEWAY_HELLO;
 		err = wire_hello_parse(payload, &message.hello);
+		break;
+	case 101:
+		message.kind = WIRE_GATEWAY_BULK;
+		err = wire_bulk_parse(payload, &message.bulk);
 		break;
 	default:
 		break;

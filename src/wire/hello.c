@@ -1,6 +1,7 @@
 /*
- * The messages that the original does not have, both ways: Hello, Welcome, Gap, Notice
- * (proto/streamer.proto). A number of an enumeration that we do not know reads as its first.
+ * The messages that the original does not have, those of bulks apart, both ways: Hello, Welcome,
+ * Gap, UnsubscribeResponse, Notice, GoingAway (proto/streamer.proto). A number of an enumeration
+ * that we do not know reads as its first.
  */
 #include "wire_priv.h"
 
@@ -123,13 +124,24 @@ enum err wire_welcome_parse(struct bytes payload, struct model_welcome *ret_welc
 
 /* ---- Gap ---- */
 
+static void put_ids(struct wire_writer *writer, uint32_t number, struct bytes run)
+{
+	struct bytes id;
+	while (wire_id_next(&run, &id)) {
+		wire_put_prefix(writer, number, id.size);
+		wire_put_raw(writer, id);
+	}
+}
+
 static void put_gap_fields(struct wire_writer *writer, const void *message)
 {
 	const struct model_gap *gap = message;
 	wire_put_bytes(writer, 1, gap->after);
 	wire_put_bytes(writer, 2, gap->until);
 	wire_put_integer(writer, 3, (uint64_t)gap->reason);
+	put_ids(writer, 4, gap->run);
 	wire_put_integer(writer, 5, gap->events);
+	wire_put_bytes(writer, 6, gap->event);
 }
 
 static void put_gap(struct wire_writer *writer, const void *message)
@@ -142,9 +154,16 @@ enum err wire_gap_encode(struct buffer *buffer, const struct model_gap *gap)
 	return wire_encode(buffer, put_gap, gap);
 }
 
+struct gap_reader {
+	struct model_gap gap;
+	size_t run_size;
+};
+
 static enum err take_gap(const struct wire_field *field, void *ctx)
 {
-	struct model_gap *gap = ctx;
+	struct gap_reader *reader = ctx;
+	struct model_gap *gap = &reader->gap;
+	struct bytes id = {0};
 	uint32_t reason = (uint32_t)gap->reason;
 	switch (field->number) {
 	case 1:
@@ -158,6 +177,9 @@ static enum err take_gap(const struct wire_field *field, void *ctx)
 		gap->reason = reason <= MODEL_GAP_TOO_LARGE ? (enum model_gap_reason)reason
 							    : MODEL_GAP_UNKNOWN;
 		break;
+	case 4:
+		reader->run_size += field->type == WIRE_BYTES ? wire_id_size(field->bytes) : 0;
+		return wire_take_string(field, &id);
 	case 5:
 		gap->events = field->type == WIRE_VARINT ? field->integer : gap->events;
 		break;
@@ -167,9 +189,50 @@ static enum err take_gap(const struct wire_field *field, void *ctx)
 	return OK;
 }
 
-enum err wire_gap_parse(struct bytes payload, struct model_gap *ret_gap)
+enum err wire_gap_parse(struct bytes payload, struct arena *arena, struct model_gap *ret_gap)
 {
-	return wire_each_field(payload, take_gap, ret_gap);
+	struct gap_reader reader = {0};
+	uint32_t number;
+	enum err err = wire_each_field(payload, take_gap, &reader);
+	if (err == OK) {
+		err = wire_oneof(payload, (struct wire_range){.first = 6, .last = 6}, arena,
+			&number, &reader.gap.event);
+	}
+	if (err == OK && reader.run_size > 0) {
+		err = wire_run_copy(payload, 4, reader.run_size, arena, &reader.gap.run);
+	}
+	if (err == OK) {
+		*ret_gap = reader.gap;
+	}
+	return err;
+}
+
+/* ---- UnsubscribeResponse ---- */
+
+static void put_unsubscribed_fields(struct wire_writer *writer, const void *message)
+{
+	const struct bytes *id = message;
+	wire_put_string(writer, 1, *id);
+}
+
+static void put_unsubscribed(struct wire_writer *writer, const void *message)
+{
+	wire_put_message(writer, 103, put_unsubscribed_fields, message);
+}
+
+enum err wire_unsubscribed_encode(struct buffer *buffer, struct bytes id)
+{
+	return wire_encode(buffer, put_unsubscribed, &id);
+}
+
+static enum err take_unsubscribed(const struct wire_field *field, void *ctx)
+{
+	return field->number == 1 ? wire_take_string(field, ctx) : OK;
+}
+
+enum err wire_unsubscribed_parse(struct bytes payload, struct bytes *ret_id)
+{
+	return wire_each_field(payload, take_unsubscribed, ret_id);
 }
 
 /* ---- Notice ---- */
@@ -177,10 +240,9 @@ enum err wire_gap_parse(struct bytes payload, struct model_gap *ret_gap)
 static void put_notice_fields(struct wire_writer *writer, const void *message)
 {
 	const struct model_notice *notice = message;
-	struct bytes whole = {notice->text.data, bytes_utf8_prefix(notice->text)};
 	wire_put_string(writer, 1, notice->subscription_id);
 	wire_put_integer(writer, 2, (uint64_t)notice->code);
-	wire_put_string(writer, 3, whole);
+	wire_put_text(writer, 3, notice->text);
 }
 
 static void put_notice(struct wire_writer *writer, const void *message)
@@ -215,4 +277,37 @@ static enum err take_notice(const struct wire_field *field, void *ctx)
 enum err wire_notice_parse(struct bytes payload, struct model_notice *ret_notice)
 {
 	return wire_each_field(payload, take_notice, ret_notice);
+}
+
+/* ---- GoingAway ---- */
+
+static void put_going_away_fields(struct wire_writer *writer, const void *message)
+{
+	const struct model_going_away *going_away = message;
+	wire_put_integer(writer, 1, going_away->deadline_ms);
+	wire_put_text(writer, 2, going_away->reason);
+}
+
+static void put_going_away(struct wire_writer *writer, const void *message)
+{
+	wire_put_message(writer, 105, put_going_away_fields, message);
+}
+
+enum err wire_going_away_encode(struct buffer *buffer, const struct model_going_away *going_away)
+{
+	return wire_encode(buffer, put_going_away, going_away);
+}
+
+static enum err take_going_away(const struct wire_field *field, void *ctx)
+{
+	struct model_going_away *going_away = ctx;
+	if (field->number == 1) {
+		wire_take_uint32(field, &going_away->deadline_ms);
+	}
+	return field->number == 2 ? wire_take_string(field, &going_away->reason) : OK;
+}
+
+enum err wire_going_away_parse(struct bytes payload, struct model_going_away *ret_going_away)
+{
+	return wire_each_field(payload, take_going_away, ret_going_away);
 }

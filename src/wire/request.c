@@ -102,7 +102,7 @@ static void put_filter(struct wire_writer *writer, const void *message)
 	}
 }
 
-static void put_subscription(struct wire_writer *writer, const void *message)
+void wire_put_subscription(struct wire_writer *writer, const void *message)
 {
 	const struct model_subscription *subscription = message;
 	wire_put_string(writer, 1, subscription->id);
@@ -112,11 +112,12 @@ static void put_subscription(struct wire_writer *writer, const void *message)
 	}
 	wire_put_string(writer, 4, subscription->database);
 	wire_put_string(writer, 100, subscription->expression);
+	wire_put_integer(writer, 102, subscription->omit_document);
 }
 
 static void put_subscribe(struct wire_writer *writer, const void *message)
 {
-	wire_put_message(writer, 1, put_subscription, message);
+	wire_put_message(writer, 1, wire_put_subscription, message);
 }
 
 enum err wire_subscribe_encode(struct buffer *buffer, const struct model_subscription *subscription)
@@ -140,16 +141,13 @@ enum err wire_unsubscribe_encode(struct buffer *buffer, struct bytes id)
 	return wire_encode(buffer, put_unsubscribe, &id);
 }
 
-struct heartbeat {
-	struct bytes gateway_id;
-	int64_t timestamp_ms;
-};
-
 static void put_heartbeat_fields(struct wire_writer *writer, const void *message)
 {
-	const struct heartbeat *heartbeat = message;
+	const struct model_heartbeat *heartbeat = message;
 	wire_put_string(writer, 1, heartbeat->gateway_id);
 	wire_put_integer(writer, 2, (uint64_t)heartbeat->timestamp_ms);
+	wire_put_bytes(writer, 100, heartbeat->position);
+	wire_put_integer(writer, 101, heartbeat->registered);
 }
 
 static void put_heartbeat(struct wire_writer *writer, const void *message)
@@ -157,7 +155,7 @@ static void put_heartbeat(struct wire_writer *writer, const void *message)
 	wire_put_message(writer, 3, put_heartbeat_fields, message);
 }
 
-enum err wire_heartbeat_encode(struct buffer *buffer, struct bytes gateway_id, int64_t timestamp_ms)
+enum err wire_heartbeat_encode(struct buffer *buffer, const struct model_heartbeat *heartbeat)
 {
-	return wire_encode(buffer, put_heartbeat, &(struct heartbeat){gateway_id, timestamp_ms});
+	return wire_encode(buffer, put_heartbeat, heartbeat);
 }

@@ -59,6 +59,7 @@ struct wire_event_options {
 	uint32_t json_depth_max;
 	bool read; /* read the document and encode the event at once: somebody is interested */
 	int64_t received_us; /* wall clock */
+	uint64_t epoch;      /* of its position */
 	uint64_t sequence;
 	struct bytes
 		document_id; /* known otherwise, for a document that does not say it; or empty */
@@ -119,15 +120,16 @@ enum wire_gateway_kind {
 	WIRE_GATEWAY_UNSUBSCRIBE,
 	WIRE_GATEWAY_HEARTBEAT,
 	WIRE_GATEWAY_HELLO,
+	WIRE_GATEWAY_BULK,
 };
 
 struct wire_gateway_message {
 	enum wire_gateway_kind kind;
 	struct model_subscription subscription; /* SUBSCRIBE; everything in the arena */
 	struct bytes unsubscribe_id;            /* UNSUBSCRIBE */
-	struct bytes gateway_id;                /* HEARTBEAT */
-	int64_t heartbeat_timestamp_ms;         /* HEARTBEAT */
+	struct model_heartbeat heartbeat;       /* HEARTBEAT */
 	struct model_hello hello;               /* HELLO */
+	struct model_bulk bulk;                 /* BULK; its requests are for wire_bulk_next */
 };
 
 struct wire_limits {
@@ -147,8 +149,21 @@ enum err wire_subscribe_encode(
 	struct buffer *buffer, const struct model_subscription *subscription) MUST_CHECK;
 enum err wire_unsubscribe_encode(struct buffer *buffer, struct bytes id) MUST_CHECK;
 enum err wire_heartbeat_encode(
-	struct buffer *buffer, struct bytes gateway_id, int64_t timestamp_ms) MUST_CHECK;
+	struct buffer *buffer, const struct model_heartbeat *heartbeat) MUST_CHECK;
 enum err wire_hello_encode(struct buffer *buffer, const struct model_hello *hello) MUST_CHECK;
+
+/*
+ * The subscribes of a bulk, one at a time: `*rest` begins as its requests, and may be kept from one
+ * slice to the next. What is read of a subscribe is in the arena, which may be another one for
+ * each, and in the bytes of the bulk. ERR_EMPTY behind the last. Refusals as with a message;
+ * ERR_CORRUPT ends the stream.
+ */
+enum err wire_bulk_next(struct bytes *rest, const struct wire_limits *limits, struct arena *arena,
+	struct model_subscription *ret_subscription, struct err_info *ret_refusal) MUST_CHECK;
+/* Appends one more to what will be the requests of a bulk. */
+enum err wire_bulk_append(
+	struct buffer *requests, const struct model_subscription *subscription) MUST_CHECK;
+enum err wire_bulk_encode(struct buffer *buffer, const struct model_bulk *bulk) MUST_CHECK;
 
 /* One subscription id as it stands in an EventDelivery; ids one behind the other are a run. */
 size_t wire_id_size(struct bytes id);
@@ -156,16 +171,26 @@ size_t wire_id_write(struct bytes id, char *place); /* wire_id_size bytes */
 /* Walks a run: the next id and the run behind it; false at its end. */
 bool wire_id_next(struct bytes *run, struct bytes *ret_id);
 
-/* A StreamerMessage with one delivery: a run of ids and an encoded event, spliced. */
-size_t wire_delivery_size(size_t run_size, size_t event_size);
-void wire_delivery_write(struct bytes run, struct bytes event, char *place);
+/* A StreamerMessage with one delivery: a run of ids and an encoded event, spliced. Without `mark`
+ * (NULL) or with one that says nothing it is as the original's. */
+size_t wire_delivery_size(size_t run_size, size_t event_size, const struct model_mark *mark);
+void wire_delivery_write(
+	struct bytes run, struct bytes event, const struct model_mark *mark, char *place);
 
 enum err wire_answer_encode(struct buffer *buffer, const struct model_answer *answer) MUST_CHECK;
-enum err wire_heartbeat_ack_encode(struct buffer *buffer, int64_t timestamp_ms) MUST_CHECK;
-/* These three only for a peer that has said Hello. */
+enum err wire_heartbeat_ack_encode(
+	struct buffer *buffer, const struct model_heartbeat_ack *ack) MUST_CHECK;
+/* From here on only for a peer that has said Hello. */
 enum err wire_welcome_encode(struct buffer *buffer, const struct model_welcome *welcome) MUST_CHECK;
 enum err wire_gap_encode(struct buffer *buffer, const struct model_gap *gap) MUST_CHECK;
+enum err wire_unsubscribed_encode(struct buffer *buffer, struct bytes id) MUST_CHECK;
 enum err wire_notice_encode(struct buffer *buffer, const struct model_notice *notice) MUST_CHECK;
+enum err wire_going_away_encode(
+	struct buffer *buffer, const struct model_going_away *going_away) MUST_CHECK;
+/* Appends one more to what will be the refused of a bulk's answer. */
+enum err wire_bulk_refuse(struct buffer *refused, const struct model_answer *answer) MUST_CHECK;
+enum err wire_bulk_answer_encode(
+	struct buffer *buffer, const struct model_bulk_answer *answer) MUST_CHECK;
 
 enum wire_streamer_kind {
 	WIRE_STREAMER_NOTHING,
@@ -174,20 +199,29 @@ enum wire_streamer_kind {
 	WIRE_STREAMER_ANSWER,
 	WIRE_STREAMER_WELCOME,
 	WIRE_STREAMER_GAP,
+	WIRE_STREAMER_BULK_ANSWER,
+	WIRE_STREAMER_UNSUBSCRIBED,
 	WIRE_STREAMER_NOTICE,
+	WIRE_STREAMER_GOING_AWAY,
 };
 struct wire_streamer_message {
 	enum wire_streamer_kind kind;
-	struct bytes run;   /* DELIVERY: the ids, as a run; on the wire they may stand apart */
-	struct bytes event; /* DELIVERY: the StreamerEvent's bytes, for wire_delivery_parse */
-	int64_t heartbeat_timestamp_ms;
+	struct bytes run;       /* DELIVERY: the ids, as a run; on the wire they may stand apart */
+	struct bytes event;     /* DELIVERY: the StreamerEvent's bytes, for wire_delivery_parse */
+	struct model_mark mark; /* DELIVERY */
+	struct model_heartbeat_ack ack;
 	struct model_answer answer;
 	struct model_welcome welcome;
 	struct model_gap gap;
+	struct model_bulk_answer bulk_answer; /* its refused are for wire_bulk_refused_next */
+	struct bytes unsubscribed_id;
 	struct model_notice notice;
+	struct model_going_away going_away;
 };
 enum err wire_streamer_message_parse(struct bytes bytes, struct arena *arena,
 	struct wire_streamer_message *ret_message) MUST_CHECK;
+/* The answers of those that a bulk's answer refuses, as wire_bulk_next. */
+enum err wire_bulk_refused_next(struct bytes *rest, struct model_answer *ret_answer) MUST_CHECK;
 enum err wire_delivery_parse(struct bytes event, struct model_delivery *ret_delivery) MUST_CHECK;
 
 #endif

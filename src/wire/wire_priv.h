@@ -76,6 +76,9 @@ void wire_put_prefix(struct wire_writer *writer, uint32_t number, size_t size); 
 void wire_put_integer(struct wire_writer *writer, uint32_t number, uint64_t integer);
 void wire_put_bytes(struct wire_writer *writer, uint32_t number, struct bytes bytes);
 void wire_put_string(struct wire_writer *writer, uint32_t number, struct bytes text);
+/* Text for people may quote what they sent and be cut anywhere: it goes out up to its last whole
+ * character, rather than not at all. */
+void wire_put_text(struct wire_writer *writer, uint32_t number, struct bytes text);
 
 /* An embedded message, empty or not. */
 void wire_put_message(
@@ -84,12 +87,38 @@ void wire_put_message(
 /* Appends the message whole or not at all: ERR_INVALID if it was refused, ERR_MEMORY. */
 enum err wire_encode(struct buffer *buffer, wire_put_fn put, const void *message) MUST_CHECK;
 
-/* ---- hello.c: the messages of the extensions ------------------------------------------------- */
+/* ---- parts of messages that others are made of ----------------------------------------------- */
+
+/* The fields of a SubscribeRequest and of a SubscribeResponse: each is a wire_put_fn. */
+void wire_put_subscription(struct wire_writer *writer, const void *message);
+void wire_put_answer(struct wire_writer *writer, const void *message);
+
+/* `refusal` is set as wire_gateway_message_parse says. */
+enum err wire_subscription_parse(struct bytes payload, const struct wire_limits *limits,
+	struct arena *arena, struct model_subscription *ret_subscription,
+	struct err_info *refusal) MUST_CHECK;
+enum err wire_answer_parse(struct bytes payload, struct model_answer *ret_answer) MUST_CHECK;
+
+/* The strings that are field `number` of a message, as a run of that size. */
+enum err wire_run_copy(struct bytes message, uint32_t number, size_t size, struct arena *arena,
+	struct bytes *ret_run) MUST_CHECK;
+
+/* ---- bulk.c ---------------------------------------------------------------------------------- */
+
+enum err wire_bulk_parse(struct bytes payload, struct model_bulk *ret_bulk) MUST_CHECK;
+enum err wire_bulk_answer_parse(
+	struct bytes payload, struct model_bulk_answer *ret_answer) MUST_CHECK;
+
+/* ---- hello.c: the other messages of the extensions ------------------------------------------- */
 
 enum err wire_hello_parse(struct bytes payload, struct model_hello *ret_hello) MUST_CHECK;
 enum err wire_welcome_parse(struct bytes payload, struct model_welcome *ret_welcome) MUST_CHECK;
-enum err wire_gap_parse(struct bytes payload, struct model_gap *ret_gap) MUST_CHECK;
+enum err wire_gap_parse(
+	struct bytes payload, struct arena *arena, struct model_gap *ret_gap) MUST_CHECK;
+enum err wire_unsubscribed_parse(struct bytes payload, struct bytes *ret_id) MUST_CHECK;
 enum err wire_notice_parse(struct bytes payload, struct model_notice *ret_notice) MUST_CHECK;
+enum err wire_going_away_parse(
+	struct bytes payload, struct model_going_away *ret_going_away) MUST_CHECK;
 
 /* ---- documents ------------------------------------------------------------------------------- */
 

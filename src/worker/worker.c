@@ -2,51 +2,21 @@
  * The life of an event is the first function. Everything a worker owns is touched on its loop's
  * thread only; what others may call ends at the ring, at two atomics, or at a post to the loop.
  */
-#include "worker.h"
-#include "match.h"
-#include "route.h"
+#include "worker_priv.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Batches between two looks at the sockets: events must not keep answers and writes waiting. */
 #define BATCHES_PER_TURN 16
 #define TICK_US 100000
 #define SWEEP_PER_TURN 64 /* subscriptions of streams that are gone: less than 1 ms */
 
-struct worker_stream {
-	struct worker *worker;
-	struct worker_stream *next, *previous;
-	struct stream *stream;
-	struct subs_stream *subs; /* NULL: the stream has ended */
-	struct route_target target;
-	char peer[64];
-};
-
-struct worker {
-	struct loop *loop;
-	struct worker_options options;
-	struct ring *ring;
-	struct loop_waker *events_waker;
-	struct loop_waker *sweep_waker;
-	struct loop_timer *tick;
-	_Atomic uint64_t routed;
-	_Atomic bool closing;
-	struct match *match;
-	struct subs *subs;
-	struct route *route;
-	struct remote_server *remote;
-	struct worker_stream *streams;
-};
-
 /* ---- the life of an event -------------------------------------------------------------------- */
 
 static void end_all(struct worker *worker, enum err why, const char *text);
 
-/*
- * The shared event stays as it is, so what only this worker knows makes a private copy: which
- * document a delete is about, or that somebody wants the event since ingest looked.
- */
-static enum err replace_by_own(const struct worker *worker, struct event **event)
+enum err worker_own_event(const struct worker *worker, struct event **event)
 {
 	const struct event *shared = *event;
 	uint32_t json_depth_max = worker->options.json_depth_max;
@@ -62,34 +32,73 @@ static enum err replace_by_own(const struct worker *worker, struct event **event
 	return OK;
 }
 
-/* Takes a batch from the ring, has it matched and queued, and says so. How many there were. */
-static size_t route_batch(struct worker *worker)
+/* A part of a batch, matched and queued. */
+static void route_part(struct worker *worker, struct event *const *shared, size_t count)
 {
-	struct event *shared[MATCH_BATCH_MAX];
 	struct event *batch[MATCH_BATCH_MAX];
-	size_t count = ring_pop(worker->ring, (void **)shared, MATCH_BATCH_MAX);
-	if (count == 0) {
-		return 0;
-	}
 	enum err err = OK;
 	for (size_t i = 0; i < count; i++) {
 		batch[i] = shared[i];
-		enum err own = replace_by_own(worker, &batch[i]);
+		enum err own = worker_own_event(worker, &batch[i]);
 		err = own == OK ? err : own;
 	}
-	if (err == OK) {
+	if (err == OK && count > 0) {
 		err = route_events(worker->route, batch, count, loop_now_us(worker->loop));
 	}
 	if (err != OK) {
 		end_all(worker, err, "out of memory while matching");
 	}
-	uint64_t sequence = shared[count - 1]->sequence;
 	for (size_t i = 0; i < count; i++) {
 		if (batch[i] != shared[i]) {
 			event_unref(batch[i]);
 		}
-		event_unref(shared[i]);
 	}
+}
+
+/* It is routed: those who come back find it in the history. */
+static void keep_event(struct worker *worker, struct event *event)
+{
+	history_add(worker->history, event, loop_now_us(worker->loop));
+	memcpy(worker->newest, event->position.data, sizeof(worker->newest));
+	worker->is_recovering = event->is_history_only && !event->is_last_old;
+	event_unref(event);
+}
+
+/* How many events from the front are for streams at the head. */
+static size_t live_part(struct event *const *events, size_t count)
+{
+	size_t live = 0;
+	while (live < count && !events[live]->is_break && !events[live]->is_history_only) {
+		live++;
+	}
+	return live;
+}
+
+/* Takes a batch from the ring, has it matched and queued, and says so. How many there were. */
+static size_t route_batch(struct worker *worker)
+{
+	struct event *events[MATCH_BATCH_MAX];
+	size_t count = ring_pop(worker->ring, (void **)events, MATCH_BATCH_MAX);
+	if (count == 0) {
+		return 0;
+	}
+	uint64_t sequence = events[count - 1]->sequence;
+	for (size_t first = 0; first < count;) {
+		size_t part = live_part(events + first, count - first);
+		route_part(worker, events + first, part);
+		if (part == 0) {
+			if (events[first]->is_break) {
+				resume_break(worker, events[first]);
+			}
+			part = 1;
+		}
+		for (size_t i = 0; i < part; i++) {
+			keep_event(worker, events[first + i]);
+		}
+		first += part;
+	}
+	atomic_store_explicit(
+		&worker->oldest, history_oldest(worker->history), memory_order_release);
 	atomic_store_explicit(&worker->routed, sequence, memory_order_release);
 	return count;
 }
@@ -136,6 +145,11 @@ uint64_t worker_routed(const struct worker *worker)
 	return atomic_load_explicit(&worker->routed, memory_order_acquire);
 }
 
+uint64_t worker_oldest(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->oldest, memory_order_acquire);
+}
+
 /* ---- streams --------------------------------------------------------------------------------- */
 
 static void on_sweep(void *ctx)
@@ -154,7 +168,7 @@ static void drop_subscriptions(struct worker_stream *stream)
 }
 
 /* A stream that has ended is looked up no more; its consumer learns it from the stream. */
-static void report_end(struct worker_stream *stream, enum err why)
+void worker_report_end(struct worker_stream *stream, enum err why)
 {
 	struct worker *worker = stream->worker;
 	if (!stream->subs) {
@@ -162,13 +176,17 @@ static void report_end(struct worker_stream *stream, enum err why)
 	}
 	const struct stream_limits *limits = &worker->options.stream;
 	const char *text = stream_end_text(stream->stream);
+	uint64_t queued = stream_queued_count(stream->stream);
+	int64_t head_us = stream_head_us(stream->stream);
+	int64_t oldest_us = queued > 0 && head_us > 0 ? loop_now_us(worker->loop) - head_us : 0;
 	log_write(worker->options.log, loop_wall_us(worker->loop), LOG_WARNING,
-		"worker: stream ended: %s, worker=%u gateway=%s subscriptions=%zu "
-		"queued_bytes=%zu queued_deliveries=%llu queue_hard_bytes=%zu queue_soft_bytes=%zu "
-		"queue_soft_ms=%lld",
-		*text ? text : err_text(why), worker->options.number, stream->peer,
+		"worker: stream ended: %s, worker=%u gateway=%s name=%s "
+		"subscriptions=%zu "
+		"queued_bytes=%zu queued_deliveries=%llu oldest_ms=%lld queue_hard_bytes=%zu "
+		"queue_soft_bytes=%zu queue_soft_ms=%lld",
+		*text ? text : err_text(why), worker->options.number, stream->peer, stream->name,
 		subs_stream_count(stream->subs), stream_queued_bytes(stream->stream),
-		(unsigned long long)stream_queued_count(stream->stream), limits->hard_bytes,
+		(unsigned long long)queued, (long long)(oldest_us / 1000), limits->hard_bytes,
 		limits->soft_bytes, (long long)(limits->soft_us / 1000));
 	drop_subscriptions(stream);
 }
@@ -178,14 +196,14 @@ static void on_target_ended(void *ctx, struct route_target *target, enum err why
 	(void)ctx;
 	struct worker_stream *stream = (struct worker_stream *)(void *)((char *)target -
 		offsetof(struct worker_stream, target));
-	report_end(stream, why);
+	worker_report_end(stream, why);
 }
 
 static void end_all(struct worker *worker, enum err why, const char *text)
 {
 	for (struct worker_stream *stream = worker->streams; stream; stream = stream->next) {
 		stream_end(stream->stream, why, text);
-		report_end(stream, why);
+		worker_report_end(stream, why);
 	}
 }
 
@@ -196,9 +214,12 @@ static void on_tick(void *ctx)
 	for (struct worker_stream *stream = worker->streams; stream; stream = stream->next) {
 		enum err err = stream_tick(stream->stream, now_us);
 		if (err != OK) {
-			report_end(stream, err);
+			worker_report_end(stream, err);
 		}
 	}
+	resume_tick(worker, now_us);
+	atomic_store_explicit(
+		&worker->oldest, history_oldest(worker->history), memory_order_release);
 	loop_timer_start(worker->tick, TICK_US);
 }
 
@@ -227,14 +248,13 @@ enum err worker_attach(
 	return OK;
 }
 
-/* What became of an answer or an acknowledgement: a stream that could not take it has ended. */
-static void control_pushed(struct worker_stream *stream, enum err err)
+void worker_pushed(struct worker_stream *stream, enum err err)
 {
 	if (err == ERR_MEMORY) {
-		stream_end(stream->stream, err, "out of memory for an answer");
+		stream_end(stream->stream, err, "out of memory for what is to be sent");
 	}
 	if (err != OK && err != ERR_CLOSED) {
-		report_end(stream, err);
+		worker_report_end(stream, err);
 	}
 }
 
@@ -245,9 +265,19 @@ void worker_subscribe(struct worker_stream *stream, const struct model_subscript
 		return; /* ended */
 	}
 	struct model_answer answer;
-	subs_add(stream->worker->subs, stream->subs, subscription, refusal, &answer);
-	control_pushed(stream,
+	worker_subscribe_quietly(stream, subscription, refusal, &answer);
+	worker_pushed(stream,
 		stream_push_answer(stream->stream, &answer, loop_now_us(stream->worker->loop)));
+}
+
+void worker_subscribe_quietly(struct worker_stream *stream,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer)
+{
+	subs_add(stream->worker->subs, stream->subs, subscription, refusal, ret_answer);
+	if (ret_answer->refusal == MODEL_ACCEPTED) {
+		ret_answer->live_after = resume_position(stream);
+	}
 }
 
 void worker_unsubscribe(struct worker_stream *stream, struct bytes id)
@@ -260,10 +290,15 @@ void worker_unsubscribe(struct worker_stream *stream, struct bytes id)
 	}
 }
 
-void worker_heartbeat(struct worker_stream *stream, int64_t timestamp_ms)
+struct bytes worker_position(const struct worker_stream *stream)
 {
-	control_pushed(stream,
-		stream_push_ack(stream->stream, timestamp_ms, loop_now_us(stream->worker->loop)));
+	return resume_position(stream);
+}
+
+void worker_send(struct worker_stream *stream, struct bytes message)
+{
+	worker_pushed(stream,
+		stream_push_message(stream->stream, message, loop_now_us(stream->worker->loop)));
 }
 
 void worker_detach(struct worker_stream *stream)
@@ -282,58 +317,7 @@ void worker_detach(struct worker_stream *stream)
 	mem_free(stream);
 }
 
-/* ---- gateways: the same streams, consumed by `remote` on this loop --------------------------- */
-
-static enum err open_for_gateway(void *ctx, const char *peer, stream_wake_fn wake, void *wake_ctx,
-	struct stream **ret_stream, void **ret_handle)
-{
-	struct worker *worker = ctx;
-	if (atomic_load_explicit(&worker->closing, memory_order_relaxed)) {
-		return ERR_UNAVAILABLE;
-	}
-	struct stream *stream = NULL;
-	struct worker_stream *attached = NULL;
-	enum err err = stream_new(
-		&worker->options.stream, worker->options.metrics, wake, wake_ctx, &stream);
-	if (err != OK) {
-		return err;
-	}
-	err = worker_attach(worker, stream, &attached);
-	if (err != OK) {
-		stream_unref(stream);
-		stream_unref(stream);
-		return err;
-	}
-	(void)snprintf(attached->peer, sizeof(attached->peer), "%s", peer);
-	*ret_stream = stream;
-	*ret_handle = attached;
-	return OK;
-}
-
-static void subscribe_for_gateway(
-	void *handle, const struct model_subscription *subscription, const struct err_info *refusal)
-{
-	worker_subscribe(handle, subscription, refusal);
-}
-
-static void unsubscribe_for_gateway(void *handle, struct bytes id)
-{
-	worker_unsubscribe(handle, id);
-}
-
-static void heartbeat_of_gateway(void *handle, int64_t timestamp_ms)
-{
-	worker_heartbeat(handle, timestamp_ms);
-}
-
-static void close_for_gateway(void *handle)
-{
-	struct worker_stream *stream = handle;
-	struct stream *queue = stream->stream;
-	stream_close(queue);
-	worker_detach(stream);
-	stream_unref(queue);
-}
+/* ---- connections ---------------------------------------------------------------------------- */
 
 struct adoption {
 	struct worker *worker;
@@ -379,7 +363,20 @@ static enum err make_parts(struct worker *worker)
 		err = loop_waker_new(worker->loop, on_sweep, worker, &worker->sweep_waker);
 	}
 	if (err == OK) {
+		err = loop_waker_new(worker->loop, resume_on_replay, worker, &worker->replay_waker);
+	}
+	if (err == OK) {
+		err = loop_timer_new(worker->loop, resume_on_replay, worker, &worker->replay_timer);
+	}
+	if (err == OK) {
 		err = loop_timer_new(worker->loop, on_tick, worker, &worker->tick);
+	}
+	if (err == OK) {
+		err = history_new(&options->history, options->metrics, &worker->history);
+	}
+	struct model_position position;
+	if (err == OK && model_position_read(options->beginning, &position) == OK) {
+		history_begin(worker->history, &position);
 	}
 	if (err == OK) {
 		err = match_new(
@@ -394,12 +391,7 @@ static enum err make_parts(struct worker *worker)
 			worker->match, options->metrics, on_target_ended, worker, &worker->route);
 	}
 	if (err == OK) {
-		const struct remote_engine engine = {.open = open_for_gateway,
-			.subscribe = subscribe_for_gateway,
-			.unsubscribe = unsubscribe_for_gateway,
-			.heartbeat = heartbeat_of_gateway,
-			.close = close_for_gateway,
-			.ctx = worker};
+		const struct remote_engine engine = worker_remote_engine(worker);
 		err = remote_server_new(worker->loop, &options->remote, &engine, &worker->remote);
 	}
 	return err;
@@ -428,7 +420,10 @@ void worker_free(struct worker *worker)
 	route_free(worker->route);
 	subs_free(worker->subs);
 	match_free(worker->match);
+	history_free(worker->history);
 	loop_timer_free(worker->tick);
+	loop_timer_free(worker->replay_timer);
+	loop_waker_free(worker->replay_waker);
 	loop_waker_free(worker->events_waker);
 	loop_waker_free(worker->sweep_waker);
 	release_ring(worker);
@@ -444,6 +439,9 @@ enum err worker_new(
 	}
 	worker->loop = loop;
 	worker->options = *options;
+	const struct model_position beginning = {.epoch = options->remote.epoch};
+	model_position_write(&beginning, worker->newest);
+	atomic_init(&worker->oldest, 1);
 	enum err err = make_parts(worker);
 	if (err != OK) {
 		worker_free(worker);
@@ -454,13 +452,14 @@ enum err worker_new(
 	return OK;
 }
 
+/* Who can be told that it is to go says goodbye ahead of the end. */
 void worker_drain(struct worker *worker)
 {
 	atomic_store_explicit(&worker->closing, true, memory_order_relaxed);
+	remote_server_drain(worker->remote);
 	for (struct worker_stream *stream = worker->streams; stream; stream = stream->next) {
 		stream_finish(stream->stream, ERR_UNAVAILABLE, "shutting down");
 	}
-	remote_server_drain(worker->remote);
 }
 
 bool worker_is_drained(const struct worker *worker)
@@ -480,6 +479,7 @@ void worker_close(struct worker *worker, loop_fn closed, void *ctx)
 {
 	atomic_store_explicit(&worker->closing, true, memory_order_relaxed);
 	loop_timer_stop(worker->tick);
+	loop_timer_stop(worker->replay_timer);
 	for (struct worker_stream *stream = worker->streams; stream; stream = stream->next) {
 		stream_end(stream->stream, ERR_UNAVAILABLE, "shutting down");
 	}

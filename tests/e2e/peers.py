@@ -201,9 +201,9 @@ def run(main):
         os._exit(status or 0)  # a grpcio server's threads would be waited for
 
 
-def serve(*options):
+def serve(*options, listen="localhost:0"):
     """A running Streamer and its address."""
-    process = Process([STREAMER, "serve", "--listen", "localhost:0", *options])
+    process = Process([STREAMER, "serve", "--listen", listen, *options])
     found = process.wait_line(r"listening on (\S+):(\d+)")
     return process, f"localhost:{found.group(2)}"
 

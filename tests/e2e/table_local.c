@@ -121,6 +121,10 @@ static void write_item(const char *stream, const struct streamer_item *item)
 	} else if (item->kind == STREAMER_ANSWER) {
 		write_answer(stream, bytes_from(item->subscription_id), item->accepted,
 			bytes_from(item->text), bytes_from(item->hint));
+	} else if (item->kind == STREAMER_GAP) {
+		struct buffer line = {0};
+		begin(&line, "gap", stream);
+		finish(&line);
 	} else {
 		struct buffer line = {0};
 		begin(&line, item->kind == STREAMER_END ? "end" : "unknown", stream);

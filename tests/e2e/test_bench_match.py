@@ -94,6 +94,14 @@ class Bench:
             self.checks.that(f"{name}: " in errors and "distinct predicates" in errors,
                              f"{name}: its predicates are counted", errors)
 
+    def test_busy(self):
+        status, out, errors = bench("match", "--workload", "equality", "--subscriptions", "1000",
+                                    "--events", "2000", "--busy", "--json")
+        self.checks.equal(status, 0, f"the processor's time {errors[-300:]}")
+        row = json.loads(out)
+        self.checks.that(0 < row["match_ns_per_event"] < row["read_and_match_ns_per_event"] < 1e6,
+                         "its figures are of a thread that was running", row)
+
     def test_seeds(self):
         rules = []
         for seed in ("1", "1", "2"):
@@ -168,7 +176,8 @@ class Bench:
     def test_arguments(self):
         rules = self.file("rules", lines_of(RULES))
         for arguments, wanted in (
-                ([], "what to measure (match) is missing"), (["matching"], "match can"),
+                ([], "what to measure (match, delivery, e2e) is missing"),
+                (["matching"], "match, delivery and e2e can"),
                 (["match"], "--workload NAME or --rules FILE is missing"),
                 (["match", "--workload", "equalty"], "did you mean equality?"),
                 (["match", "--workload", "nothing"], "--list tells them all"),

@@ -36,7 +36,7 @@ class Engine:
         self.puller = Puller(heartbeat=5.0)
         self.pushing = threading.Lock()
         self.count = 0
-        limits = {"document_ids_bytes": 0, **limits}
+        limits = {"document_ids_bytes": 0, "history_events": 0, **limits}
         words = [str(word) for pair in limits.items() for word in pair]
         self.process = peers.Process([METERED, self.puller.address, *words])
         self.answers = 0

@@ -45,6 +45,7 @@ DELIVERY_KEYS = {"ids", "of", "stream", "operation", "document_id", "document_da
                  "document_text", "database", "collection", "event_id", "timestamp"}
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 MARKER = "~"  # database, collection and subscription of the changes that say: all before has come
+MARKER_SUBSCRIPTION = {"id": MARKER, "database": MARKER, "collection": MARKER}
 
 
 class Table:
@@ -131,7 +132,7 @@ class Play:
         if name not in self.streams:
             self.streams[name] = [Seen(peer, f"{self.database} {name}") for peer in self.peers]
             self.each(step, lambda seen: seen.peer.command(seen.name, "open"))
-            self.subscribe(step, {"id": MARKER, "database": MARKER, "collection": MARKER})
+            self.subscribe(step, MARKER_SUBSCRIPTION)
         return self.streams[name]
 
     def each(self, step, action):
@@ -157,14 +158,16 @@ class Play:
         self.is_settled = True
 
     def subscribe(self, step, short):
+        self.send(step, {"subscribe": self.subscribe_request(short)})
+        self.each(step, lambda seen: self.check_answer(seen, short))
+
+    def subscribe_request(self, short):
         only(SUBSCRIPTION_KEYS, short, self.row["name"])
         rules = [filter_message(*rule) if isinstance(rule, list) else rule
                  for rule in short.get("filters", [])]
-        request = {"subscription_id": short.get("id", ""), "filters": rules,
-                   "database": short.get("database", self.database),
-                   "collection": short.get("collection", "c")}
-        self.send(step, {"subscribe": request})
-        self.each(step, lambda seen: self.check_answer(seen, short))
+        return {"subscription_id": short.get("id", ""), "filters": rules,
+                "database": short.get("database", self.database),
+                "collection": short.get("collection", "c")}
 
     def check_answer(self, seen, short):
         wanted, refused = short.get("id", ""), short.get("refused")
@@ -289,6 +292,22 @@ class Play:
             wanted += [syntrix.progress({})] * 2
         came = self.table.puller.end_streams(status, step.get("replay", False), refusal)
         self.checks.equal(sorted(came), sorted(wanted), f"{self.row['name']}: markers")
+        if refusal:
+            self.each(step, self.check_break)
+
+    def check_break(self, seen):
+        """Something may be missing: a gap says so, or to a peer that knows none its stream's end,
+        after which it registers again."""
+        item = seen.next()
+        if seen.peer.transport == "local":
+            self.check(seen, item["item"] == "gap", "a gap", item)
+            return
+        self.check(seen, item["item"] == "end" and item["status"] == "UNAVAILABLE", "the end", item)
+        seen.peer.command(seen.name, "open")
+        for short in [MARKER_SUBSCRIPTION, *self.row["subscriptions"]]:
+            request = {"subscribe": self.subscribe_request(short)}
+            seen.peer.command(seen.name, "send", message=request)
+            self.check_answer(seen, short)
 
     # -- the whole
 

@@ -2,14 +2,17 @@
 """streamer watch on a terminal and in a pipe: what it shows, and every way in which it ends."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -87,6 +90,41 @@ class Foreign:
                 answer.welcome.version = 1
             yield answer
             yield from self.items if kind == "subscribe" else ()
+
+
+class Wire:
+    """What lies between a watch and its Streamer, and can be cut."""
+
+    def __init__(self, address):
+        host, port = address.rsplit(":", 1)
+        self.far = (host, int(port))
+        self.listener = socket.create_server(("localhost", 0))
+        self.address = f"localhost:{self.listener.getsockname()[1]}"
+        self.ends = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            near = self.listener.accept()[0]
+            far = socket.create_connection(self.far)
+            self.ends += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=self.carry, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def carry(source, sink):
+        with contextlib.suppress(OSError):
+            while data := source.recv(4096):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def cut(self):
+        ends, self.ends = self.ends, []
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 class Watch:
@@ -285,14 +323,56 @@ class Watch:
         self.checks.that(done.returncode == 2 and "nonsense" in done.stderr, "no address",
                          done.stderr)
         server, address = peers.serve("--source", "ndjson:-")
-        for number, words in ((signal.SIGKILL, "lost"), (signal.SIGTERM, "ended|shut")):
-            if server.child.poll() is not None:
-                server, address = peers.serve("--source", "ndjson:-")
-            watch = Process(command(address))
-            watch.wait_line(SUBSCRIBED)
+        watch = Process(command(address, "--json", "--count", "2"))
+        watch.wait_line(SUBSCRIBED)
+        server.say(json.dumps(dict(PROBE, id="before")))
+        watch.wait_line('"before"', output="out")
+        for number, words in ((signal.SIGKILL, "lost"), (signal.SIGTERM, "shut")):
             server.stop(number)
-            self.checks.equal(watch.wait(), 1, f"the Streamer ends by {number}")
-            self.checks.that(re.search(words, watch.lines["err"][-1]), "the reason", watch.tail())
+            watch.wait_line(f"{words}.*; trying again")
+            server, _ = peers.serve("--source", "ndjson:-", listen=address)
+            watch.wait_line("connected again")
+            watch.wait_line("changes are missing here")
+            with watch.changed:
+                watch.lines["err"].clear()
+        server.say(json.dumps(dict(PROBE, id="after")))
+        self.checks.equal(watch.wait(), 0, "--count counts on")
+        self.checks.equal([json.loads(line)["document_id"] for line in watch.lines["out"]],
+                          ["before", "after"], "the changes, once each")
+        server.stop()
+
+    def test_cuts(self):
+        """The Streamer stays, only the connection goes: each change comes once, in order."""
+        wire = Wire(self.address)
+        watch = Process(command(wire.address, "--json", "--filter", "cut == true",
+                                "--count", "3000"))
+        watch.wait_line(SUBSCRIBED)
+        for number in range(3000):
+            self.say(dict(PROBE, id=str(number), data={"cut": True}))
+            if number % 1000 == 500:
+                wire.cut()
+                watch.wait_line("lost.*; trying again")
+            if number % 1000 == 800:
+                watch.wait_line("connected again")
+                with watch.changed:
+                    watch.lines["err"].clear()
+        self.checks.equal(watch.wait(), 0, "--count")
+        self.checks.equal([int(json.loads(line)["document_id"]) for line in watch.lines["out"]],
+                          list(range(3000)), "every change, once, in order")
+        self.checks.equal(watch.lines["err"], [], "and no gap")
+
+    def test_reconnect(self):
+        """--reconnect waits for who has never been there."""
+        server, address = peers.serve("--source", "ndjson:-")
+        server.stop()
+        watch = Process(command(address, "--reconnect", "--count", "1"))
+        watch.wait_line(f"cannot connect to {address}; trying again")
+        server, _ = peers.serve("--source", "ndjson:-", listen=address)
+        watch.wait_line(SUBSCRIBED)
+        server.say(json.dumps(PROBE))
+        self.checks.equal(watch.wait(), 0, "--count")
+        self.checks.equal(len(watch.lines["err"]), 2, "and no other word")
+        server.stop()
 
     def test_signals(self):
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,21 +21,31 @@ static void check_same_filter(const struct model_filter *a, const struct model_f
 	check(!a->value || fuzz_same_value(a->value, b->value));
 }
 
+static void check_same_subscription(
+	const struct model_subscription *a, const struct model_subscription *b)
+{
+	check_same(a, b, id);
+	check_same(a, b, database);
+	check_same(a, b, collection);
+	check(a->filters_count == b->filters_count);
+	for (size_t i = 0; i < a->filters_count; i++) {
+		check_same_filter(&a->filters[i], &b->filters[i]);
+	}
+	check_same(a, b, expression);
+	check(a->omit_document == b->omit_document);
+}
+
 static void check_same_gateway_message(
 	const struct wire_gateway_message *a, const struct wire_gateway_message *b)
 {
 	check(a->kind == b->kind);
-	check_same(a, b, subscription.id);
-	check_same(a, b, subscription.database);
-	check_same(a, b, subscription.collection);
-	check(a->subscription.filters_count == b->subscription.filters_count);
-	for (size_t i = 0; i < a->subscription.filters_count; i++) {
-		check_same_filter(&a->subscription.filters[i], &b->subscription.filters[i]);
-	}
+	check_same_subscription(&a->subscription, &b->subscription);
 	check_same(a, b, unsubscribe_id);
-	check_same(a, b, gateway_id);
-	check(a->heartbeat_timestamp_ms == b->heartbeat_timestamp_ms);
-	check_same(a, b, subscription.expression);
+	check_same(a, b, heartbeat.gateway_id);
+	check(a->heartbeat.timestamp_ms == b->heartbeat.timestamp_ms);
+	check_same(a, b, heartbeat.position);
+	check(a->heartbeat.registered == b->heartbeat.registered);
+	check(a->bulk.id == b->bulk.id);
 	check(a->hello.version == b->hello.version);
 	check_same(a, b, hello.gateway_id);
 	check_same(a, b, hello.after);
@@ -51,14 +61,39 @@ static enum err encode_gateway_message(
 	case WIRE_GATEWAY_UNSUBSCRIBE:
 		return wire_unsubscribe_encode(buffer, message->unsubscribe_id);
 	case WIRE_GATEWAY_HEARTBEAT:
-		return wire_heartbeat_encode(
-			buffer, message->gateway_id, message->heartbeat_timestamp_ms);
+		return wire_heartbeat_encode(buffer, &message->heartbeat);
 	case WIRE_GATEWAY_HELLO:
 		return wire_hello_encode(buffer, &message->hello);
+	case WIRE_GATEWAY_BULK:
+		return wire_bulk_encode(buffer, &message->bulk);
 	case WIRE_GATEWAY_NOTHING:
 		break;
 	}
 	return OK;
+}
+
+/* Both are read in step; the second was written as the first was read, so its parts are the same.
+ * A part that can be written alone is read again from that, too. */
+static void check_same_bulk(struct bytes a, struct bytes b, struct arena *arena)
+{
+	struct model_subscription first;
+	struct model_subscription second;
+	struct err_info refusal;
+	enum err err;
+	while ((err = wire_bulk_next(&a, &limits, arena, &first, &refusal)) == OK) {
+		struct buffer part = {0};
+		check(refusal.code == OK || first.filters_count == 0);
+		check(wire_bulk_next(&b, &limits, arena, &second, &refusal) == OK);
+		check_same_subscription(&first, &second);
+		check(wire_bulk_append(&part, &first) == OK);
+		struct bytes rest = buffer_bytes(&part);
+		check(wire_bulk_next(&rest, &limits, arena, &second, &refusal) == OK);
+		check(refusal.code == OK && rest.size == 0);
+		check_same_subscription(&first, &second);
+		buffer_fini(&part);
+	}
+	check(err == ERR_EMPTY || err == ERR_CORRUPT);
+	check(wire_bulk_next(&b, &limits, arena, &second, &refusal) == err);
 }
 
 static void fuzz_gateway_message(struct bytes bytes, struct arena *arena, struct buffer *encoded)
@@ -76,6 +111,7 @@ static void fuzz_gateway_message(struct bytes bytes, struct arena *arena, struct
 		      buffer_bytes(encoded), &limits, arena, &second, &refusal) == OK);
 	check(refusal.code == OK);
 	check_same_gateway_message(&first, &second);
+	check_same_bulk(first.bulk.requests, second.bulk.requests, arena);
 }
 
 /* ---- our messages ---------------------------------------------------------------------------- */
@@ -89,6 +125,8 @@ static void check_same_delivery(const struct model_delivery *a, const struct mod
 	check(a->operation == b->operation);
 	check(a->timestamp_ms == b->timestamp_ms);
 	check(a->received_us == b->received_us);
+	check(a->cluster_seconds == b->cluster_seconds);
+	check(a->cluster_increment == b->cluster_increment);
 }
 
 /* Only an event can be encoded: one that brings about the same delivery, its document apart. */
@@ -107,7 +145,9 @@ static void fuzz_delivery(struct bytes bytes, struct arena *arena, struct buffer
 	const struct model_change change = {.event_id = first.event_id,
 		.database = first.database,
 		.full_document = buffer_bytes(encoded),
-		.timestamp_ms = first.timestamp_ms};
+		.timestamp_ms = first.timestamp_ms,
+		.cluster_seconds = first.cluster_seconds,
+		.cluster_increment = first.cluster_increment};
 	const struct wire_event_options options = {
 		.json_depth_max = 4, .read = true, .received_us = first.received_us};
 	check(wire_document_head_scan(change.full_document, arena, &head) == OK);
@@ -122,15 +162,15 @@ static void fuzz_delivery(struct bytes bytes, struct arena *arena, struct buffer
 static enum err encode_streamer_message(
 	struct buffer *buffer, const struct wire_streamer_message *message)
 {
-	size_t size = wire_delivery_size(message->run.size, message->event.size);
+	size_t size = wire_delivery_size(message->run.size, message->event.size, &message->mark);
 	switch (message->kind) {
 	case WIRE_STREAMER_DELIVERY:
 		check(buffer_reserve(buffer, size) == OK);
-		wire_delivery_write(message->run, message->event, buffer->data);
+		wire_delivery_write(message->run, message->event, &message->mark, buffer->data);
 		buffer->size = size;
 		return OK;
 	case WIRE_STREAMER_HEARTBEAT_ACK:
-		return wire_heartbeat_ack_encode(buffer, message->heartbeat_timestamp_ms);
+		return wire_heartbeat_ack_encode(buffer, &message->ack);
 	case WIRE_STREAMER_ANSWER:
 		return wire_answer_encode(buffer, &message->answer);
 	case WIRE_STREAMER_WELCOME:
@@ -139,25 +179,51 @@ static enum err encode_streamer_message(
 		return wire_gap_encode(buffer, &message->gap);
 	case WIRE_STREAMER_NOTICE:
 		return wire_notice_encode(buffer, &message->notice);
+	case WIRE_STREAMER_BULK_ANSWER:
+		return wire_bulk_answer_encode(buffer, &message->bulk_answer);
+	case WIRE_STREAMER_UNSUBSCRIBED:
+		return wire_unsubscribed_encode(buffer, message->unsubscribed_id);
+	case WIRE_STREAMER_GOING_AWAY:
+		return wire_going_away_encode(buffer, &message->going_away);
 	case WIRE_STREAMER_NOTHING:
 		break;
 	}
 	return OK;
 }
 
-static void check_same_streamer_message(
+static void check_same_answer(const struct model_answer *a, const struct model_answer *b)
+{
+	check_same(a, b, id);
+	check_same(a, b, text);
+	check_same(a, b, hint);
+	check(a->refusal == b->refusal);
+	check(a->filter == b->filter);
+	check(a->line == b->line && a->column == b->column);
+	check_same(a, b, live_after);
+}
+
+/* As check_same_bulk. */
+static void check_same_refused(struct bytes a, struct bytes b)
+{
+	struct model_answer first;
+	struct model_answer second;
+	enum err err;
+	while ((err = wire_bulk_refused_next(&a, &first)) == OK) {
+		struct buffer part = {0};
+		check(wire_bulk_refused_next(&b, &second) == OK);
+		check_same_answer(&first, &second);
+		check(wire_bulk_refuse(&part, &first) == OK);
+		struct bytes rest = buffer_bytes(&part);
+		check(wire_bulk_refused_next(&rest, &second) == OK && rest.size == 0);
+		check_same_answer(&first, &second);
+		buffer_fini(&part);
+	}
+	check(wire_bulk_refused_next(&b, &second) == err);
+}
+
+static void check_same_extension(
 	const struct wire_streamer_message *a, const struct wire_streamer_message *b)
 {
-	check(a->kind == b->kind);
-	check_same(a, b, run);
-	check_same(a, b, event);
-	check(a->heartbeat_timestamp_ms == b->heartbeat_timestamp_ms);
-	check_same(a, b, answer.id);
-	check_same(a, b, answer.text);
-	check_same(a, b, answer.hint);
-	check(a->answer.refusal == b->answer.refusal);
-	check(a->answer.filter == b->answer.filter);
-	check(a->answer.line == b->answer.line && a->answer.column == b->answer.column);
 	check(a->welcome.version == b->welcome.version && a->welcome.epoch == b->welcome.epoch);
 	check_same(a, b, welcome.position);
 	check(a->welcome.resume == b->welcome.resume);
@@ -166,9 +232,33 @@ static void check_same_streamer_message(
 	check_same(a, b, gap.after);
 	check_same(a, b, gap.until);
 	check(a->gap.reason == b->gap.reason && a->gap.events == b->gap.events);
+	check_same(a, b, gap.run);
+	check_same(a, b, gap.event);
+	check(a->bulk_answer.id == b->bulk_answer.id);
+	check(a->bulk_answer.accepted == b->bulk_answer.accepted);
+	check_same(a, b, bulk_answer.live_after);
+	check_same_refused(a->bulk_answer.refused, b->bulk_answer.refused);
+	check_same(a, b, unsubscribed_id);
 	check_same(a, b, notice.subscription_id);
 	check_same(a, b, notice.text);
 	check(a->notice.code == b->notice.code);
+	check(a->going_away.deadline_ms == b->going_away.deadline_ms);
+	check_same(a, b, going_away.reason);
+}
+
+static void check_same_streamer_message(
+	const struct wire_streamer_message *a, const struct wire_streamer_message *b)
+{
+	check(a->kind == b->kind);
+	check_same(a, b, run);
+	check_same(a, b, event);
+	check_same(a, b, mark.position);
+	check(a->mark.replayed == b->mark.replayed && a->mark.more == b->mark.more);
+	check(a->ack.timestamp_ms == b->ack.timestamp_ms);
+	check_same(a, b, ack.position);
+	check(a->ack.source == b->ack.source && a->ack.source_lag_ms == b->ack.source_lag_ms);
+	check_same_answer(&a->answer, &b->answer);
+	check_same_extension(a, b);
 }
 
 static void walk_run(struct bytes run)
@@ -191,6 +281,7 @@ static void fuzz_streamer_message(struct bytes bytes, struct arena *arena, struc
 		return;
 	}
 	walk_run(first.run);
+	walk_run(first.gap.run);
 	check(encode_streamer_message(encoded, &first) == OK);
 	check(wire_streamer_message_parse(buffer_bytes(encoded), arena, &second) == OK);
 	check_same_streamer_message(&first, &second);

@@ -140,10 +140,14 @@ static void open_worker(struct world *world, size_t i)
 		.ring_events = world->options.ring_events,
 		.json_depth_max = 100,
 		.stream = world->options.stream,
+		.history = {.events = 10000, .bytes = SIZE_MAX / 2, .age_us = INT64_MAX / 2},
 		.subs = {.id_bytes_max = 100,
 			.per_stream_max = 1000,
+			.per_database_max = SIZE_MAX,
 			.total_max = 1000,
+			.bytes_max = SIZE_MAX,
 			.residuals_per_stream_max = 1000},
+		.match = {.subscription_bytes = SIZE_MAX},
 		.remote = {.wire = {.filters_max = 10,
 				   .filter_list_max = 10,
 				   .filter_depth_max = 5},
@@ -175,6 +179,7 @@ static void open_ingest(struct world *world)
 		.dead_us = 90 * SECOND,
 		.backoff_min_us = SECOND,
 		.backoff_max_us = 30 * SECOND,
+		.retention_us = 3600 * SECOND,
 		.metrics = &world->metrics,
 	};
 	const struct ingest_sink sink = {.push = push_to_workers, .ctx = world};

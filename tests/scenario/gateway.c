@@ -157,7 +157,10 @@ static void on_message(void *ctx, struct bytes bytes)
 	}
 	case WIRE_STREAMER_WELCOME: /* it has not said Hello */
 	case WIRE_STREAMER_GAP:
+	case WIRE_STREAMER_BULK_ANSWER:
+	case WIRE_STREAMER_UNSUBSCRIBED:
 	case WIRE_STREAMER_NOTICE:
+	case WIRE_STREAMER_GOING_AWAY:
 	case WIRE_STREAMER_NOTHING:
 		fail();
 	}
@@ -257,7 +260,10 @@ void gateway_unsubscribe(struct gateway *gateway, unsigned id)
 void gateway_heartbeat(struct gateway *gateway)
 {
 	struct buffer message = {0};
-	assert_int_equal(wire_heartbeat_encode(&message, bytes_of("gateway"), 1), OK);
+	assert_int_equal(wire_heartbeat_encode(&message,
+				 &(struct model_heartbeat){
+					 .gateway_id = bytes_of("gateway"), .timestamp_ms = 1}),
+		OK);
 	send(gateway, &message);
 }
 

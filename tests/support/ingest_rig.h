@@ -18,6 +18,7 @@
 #define SECOND_US INT64_C(1000000)
 #define RIG_EVENTS_MAX 4096
 #define RIG_STATES_MAX 256
+#define RIG_BREAKS_MAX 64
 
 struct rig {
 	struct sim *sim;
@@ -36,6 +37,8 @@ struct rig {
 	bool is_forgetful;       /* keeps no event; the test sets events_count back */
 	struct event *events[RIG_EVENTS_MAX];
 	size_t events_count;
+	size_t breaks[RIG_BREAKS_MAX]; /* how many events came before it */
+	size_t breaks_count;
 	uint64_t sequence;
 	enum ingest_state states[RIG_STATES_MAX];
 	int64_t states_us[RIG_STATES_MAX];
@@ -75,9 +78,15 @@ static inline enum err rig_push(void *ctx, struct event *event)
 		return ERR_FULL;
 	}
 	rig->room--;
+	assert_int_equal(event->sequence, ++rig->sequence);
+	assert_int_equal(event->position.size, MODEL_POSITION_SIZE);
+	if (event->is_break) {
+		assert_true(rig->breaks_count < RIG_BREAKS_MAX);
+		rig->breaks[rig->breaks_count++] = rig->events_count;
+		return OK;
+	}
 	assert_true(rig->events_count < RIG_EVENTS_MAX);
 	rig->events[rig->events_count++] = rig->is_forgetful ? NULL : event_ref(event);
-	assert_int_equal(event->sequence, ++rig->sequence);
 	return OK;
 }
 
@@ -156,6 +165,7 @@ static inline struct rig *rig_new(enum ingest_source source)
 		.dead_us = 90 * SECOND_US,
 		.backoff_min_us = SECOND_US,
 		.backoff_max_us = 30 * SECOND_US,
+		.retention_us = 3600 * SECOND_US,
 		.metrics = &rig->metrics,
 	};
 	if (source == INGEST_PULLER) {

@@ -14,6 +14,7 @@ static const struct match_limits test_match_limits = {
 	.memory_bytes = 1 << 20,
 	.failures = 100,
 	.residuals = 100000,
+	.subscription_bytes = SIZE_MAX,
 	.cost = 10000000,
 	.steps = 200000,
 };

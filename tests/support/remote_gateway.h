@@ -25,7 +25,14 @@ struct said {
 	enum model_notice_code notice;
 	enum model_gap_reason gap;
 	size_t ids, event_size, document_size;
-	char id[64]; /* the first one, or the answer's, or where a gap begins */
+	char id[64];       /* the first one, or the answer's, or where a gap begins */
+	char position[64]; /* a delivery's, an ack's, a gap's end, live_after */
+	bool replayed, more;
+	enum model_source source;
+	int64_t lag_ms;
+	uint64_t bulk_id;
+	unsigned accepted, refused; /* of a bulk */
+	uint32_t deadline_ms;
 };
 
 struct gateway {
@@ -36,6 +43,47 @@ struct gateway {
 	enum grpc_status status;
 	char text[200];
 };
+
+static inline struct bytes gateway_position(const struct wire_streamer_message *message)
+{
+	switch (message->kind) {
+	case WIRE_STREAMER_DELIVERY:
+		return message->mark.position;
+	case WIRE_STREAMER_HEARTBEAT_ACK:
+		return message->ack.position;
+	case WIRE_STREAMER_GAP:
+		return message->gap.until;
+	case WIRE_STREAMER_BULK_ANSWER:
+		return message->bulk_answer.live_after;
+	case WIRE_STREAMER_ANSWER:
+	case WIRE_STREAMER_NOTHING:
+	case WIRE_STREAMER_WELCOME:
+	case WIRE_STREAMER_UNSUBSCRIBED:
+	case WIRE_STREAMER_NOTICE:
+	case WIRE_STREAMER_GOING_AWAY:
+		break;
+	}
+	return message->answer.live_after;
+}
+
+static inline void gateway_note_more(struct said *said, const struct wire_streamer_message *message)
+{
+	struct bytes position = gateway_position(message);
+	struct bytes rest = message->bulk_answer.refused;
+	struct model_answer answer;
+	(void)snprintf(said->position, sizeof(said->position), "%.*s", BYTES_FORMAT(position));
+	said->replayed = message->mark.replayed;
+	said->more = message->mark.more;
+	said->source = message->ack.source;
+	said->lag_ms = message->ack.source_lag_ms;
+	said->bulk_id = message->bulk_answer.id;
+	said->accepted = message->bulk_answer.accepted;
+	said->deadline_ms = message->going_away.deadline_ms;
+	while (message->kind == WIRE_STREAMER_BULK_ANSWER &&
+		wire_bulk_refused_next(&rest, &answer) == OK) {
+		said->refused++;
+	}
+}
 
 static inline void gateway_message(void *ctx, struct bytes bytes)
 {
@@ -49,17 +97,24 @@ static inline void gateway_message(void *ctx, struct bytes bytes)
 		struct bytes id = message.answer.id;
 		struct bytes one;
 		*said = (struct said){.kind = message.kind,
-			.timestamp_ms = message.heartbeat_timestamp_ms,
+			.timestamp_ms = message.ack.timestamp_ms,
 			.refusal = message.answer.refusal,
 			.welcome = message.welcome,
 			.notice = message.notice.code,
 			.gap = message.gap.reason,
 			.event_size = message.event.size};
 		said->welcome.position = (struct bytes){0};
+		gateway_note_more(said, &message);
 		if (message.kind == WIRE_STREAMER_NOTICE) {
 			id = message.notice.subscription_id;
 		} else if (message.kind == WIRE_STREAMER_GAP) {
 			id = message.gap.after;
+			while (wire_id_next(&message.gap.run, &one)) {
+				said->ids++;
+			}
+			said->event_size = message.gap.event.size;
+		} else if (message.kind == WIRE_STREAMER_UNSUBSCRIBED) {
+			id = message.unsubscribed_id;
 		}
 		while (message.kind == WIRE_STREAMER_DELIVERY && wire_id_next(&message.run, &one)) {
 			id = said->ids++ == 0 ? one : id;
@@ -142,10 +197,32 @@ static inline void gateway_hello(struct gateway *gateway, const struct model_hel
 static inline void gateway_heartbeat(struct gateway *gateway, int64_t timestamp_ms)
 {
 	struct buffer message = {0};
-	if (wire_heartbeat_encode(&message, bytes_of("g"), timestamp_ms) == OK) {
+	if (wire_heartbeat_encode(&message,
+		    &(struct model_heartbeat){
+			    .gateway_id = bytes_of("g"), .timestamp_ms = timestamp_ms}) == OK) {
 		gateway_send(gateway, &message);
 	}
 	buffer_fini(&message);
+}
+
+/* `count` subscribes in one message, "<name>0", "<name>1", ... */
+static inline void gateway_bulk(
+	struct gateway *gateway, uint64_t id, const char *name, unsigned count)
+{
+	struct buffer requests = {0};
+	struct buffer message = {0};
+	for (unsigned i = 0; i < count; i++) {
+		char one[32];
+		(void)snprintf(one, sizeof(one), "%s%u", name, i);
+		const struct model_subscription subscription = {.id = bytes_of(one),
+			.database = bytes_of("d"),
+			.collection = bytes_of("users")};
+		assert_int_equal(wire_bulk_append(&requests, &subscription), OK);
+	}
+	const struct model_bulk bulk = {id, buffer_bytes(&requests)};
+	assert_int_equal(wire_bulk_encode(&message, &bulk), OK);
+	gateway_send(gateway, &message);
+	buffer_fini(&requests);
 }
 
 #endif

@@ -18,7 +18,7 @@
 struct consumer {
 	struct remote_rig *rig;
 	struct stream *stream; /* NULL: closed */
-	unsigned subscribes, unsubscribes, heartbeats;
+	unsigned subscribes, unsubscribes, hellos, heartbeats, registered;
 	struct event *first; /* not NULL: a subscribe queues three of it ahead of its answer */
 };
 
@@ -31,6 +31,9 @@ struct remote_rig {
 	struct remote_server *server;
 	unsigned server_closed;
 	enum err open_says;
+	struct bytes position;
+	unsigned refuses_each; /* quiet subscribes: the first and then each so many; 0: none */
+	bool holds_welcome;    /* a Hello has no answer but the test's own */
 	struct stream_limits limits;
 	struct consumer consumers[CONSUMERS_MAX];
 	unsigned consumers_count;
@@ -39,6 +42,8 @@ struct remote_rig {
 
 static const struct stream_limits rig_limits = {
 	.hard_bytes = SIZE_MAX / 2, .soft_bytes = SIZE_MAX / 2, .soft_us = INT64_MAX};
+
+static char rig_refusal[1001] = "no";
 
 /* ---- the engine ------------------------------------------------------------------------------ */
 
@@ -54,7 +59,9 @@ static inline enum err rig_deliver(
 		assert_true(run.size + sizeof(id) < sizeof(place));
 		run.size += wire_id_write(bytes_of(id), place + run.size);
 	}
-	return stream_push_delivery(stream, event, &run, 1, count, 0);
+	const struct stream_delivery delivery = {
+		.event = event, .runs = &run, .runs_count = 1, .ids_count = count};
+	return stream_push_delivery(stream, &delivery, 0);
 }
 
 static inline enum err rig_open_stream(void *ctx, const char *peer, stream_wake_fn wake,
@@ -101,11 +108,66 @@ static inline void rig_unsubscribe(void *handle, struct bytes id)
 	consumer->unsubscribes++;
 }
 
-static inline void rig_heartbeat(void *handle, int64_t timestamp_ms)
+static inline void rig_subscribe_quietly(void *handle,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer)
+{
+	struct consumer *consumer = handle;
+	bool refuses = refusal->code != OK ||
+		(consumer->rig->refuses_each > 0 &&
+			consumer->subscribes % consumer->rig->refuses_each == 0);
+	consumer->subscribes++;
+	*ret_answer = (struct model_answer){.id = subscription->id,
+		.refusal = refuses ? MODEL_REFUSED_LIMIT : MODEL_ACCEPTED,
+		.text = bytes_of(refuses ? rig_refusal : "")};
+}
+
+static inline void rig_heartbeat(void *handle, const struct model_heartbeat *heartbeat)
 {
 	struct consumer *consumer = handle;
 	consumer->heartbeats++;
-	(void)!stream_push_ack(consumer->stream, timestamp_ms, 0);
+	consumer->registered += heartbeat->registered;
+	(void)!stream_push_ack(consumer->stream, heartbeat->timestamp_ms, 0);
+}
+
+/* At once, unless `holds_welcome`: who comes back has missed something. */
+static inline void rig_hello(void *handle, const struct model_hello *hello)
+{
+	struct consumer *consumer = handle;
+	const struct remote_rig *rig = consumer->rig;
+	consumer->hellos++;
+	if (!rig->holds_welcome) {
+		const struct model_welcome welcome = {.version = 1,
+			.epoch = rig->options.epoch,
+			.position = rig->position,
+			.resume = hello->after.size > 0 ? MODEL_RESUME_GAP : MODEL_RESUME_LIVE,
+			.lease_ms = rig->options.lease_ms,
+			.message_bytes_max = rig->options.message_bytes_max};
+		(void)!stream_push_welcome(consumer->stream, &welcome, 0);
+	}
+	if (!rig->holds_welcome && hello->after.size > 0) {
+		const struct model_gap gap = {.after = hello->after};
+		(void)!stream_push_gap(consumer->stream, &gap, 0);
+	}
+}
+
+static inline struct bytes rig_position(void *handle)
+{
+	const struct consumer *consumer = handle;
+	return consumer->rig->position;
+}
+
+static inline void rig_send(void *handle, struct bytes message)
+{
+	struct consumer *consumer = handle;
+	(void)!stream_push_message(consumer->stream, message, 0);
+}
+
+static inline enum model_source rig_source(void *ctx, int64_t *ret_lag_ms)
+{
+	(void)ctx;
+	*ret_lag_ms = 12;
+	return MODEL_SOURCE_CATCHING_UP;
 }
 
 static inline void rig_close_stream(void *handle)
@@ -143,8 +205,17 @@ static inline void rig_open(struct remote_rig *rig)
 
 static inline void rig_serve(struct remote_rig *rig)
 {
-	const struct remote_engine engine = {rig_open_stream, rig_subscribe, rig_unsubscribe,
-		rig_heartbeat, rig_close_stream, rig};
+	const struct remote_engine engine = {.open = rig_open_stream,
+		.subscribe = rig_subscribe,
+		.subscribe_quietly = rig_subscribe_quietly,
+		.unsubscribe = rig_unsubscribe,
+		.hello = rig_hello,
+		.heartbeat = rig_heartbeat,
+		.position = rig_position,
+		.send = rig_send,
+		.source = rig_source,
+		.close = rig_close_stream,
+		.ctx = rig};
 	struct err_info info = {0};
 	assert_int_equal(remote_server_new(rig->loop, &rig->options, &engine, &rig->server), OK);
 	assert_int_equal(

@@ -65,7 +65,9 @@ static inline struct event *make_event(uint64_t sequence, size_t size)
 static inline enum err push(
 	struct stream *stream, struct event *event, struct bytes run, int64_t now_us)
 {
-	return stream_push_delivery(stream, event, &run, 1, 1, now_us);
+	const struct stream_delivery delivery = {
+		.event = event, .runs = &run, .runs_count = 1, .ids_count = 1};
+	return stream_push_delivery(stream, &delivery, now_us);
 }
 
 static inline enum err push_new(

@@ -240,6 +240,27 @@ static void test_buffer_without_memory(void **state)
 
 /* ---- arena ----------------------------------------------------------------------------------- */
 
+static void test_arena_reserve(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	assert_int_equal(arena_reserve(&arena, 2985), OK);
+	size_t total = arena.total;
+	char *first = arena_alloc(&arena, 1600);
+	char *second = arena_alloc(&arena, 1392);
+	assert_non_null(first);
+	assert_ptr_equal(second, first + 1600);
+	assert_int_equal(arena.total, total);
+	assert_int_equal(arena_reserve(&arena, 1), OK);
+	assert_true(arena.total > total); /* there was not a byte left */
+	total = arena.total;
+	assert_int_equal(arena_reserve(&arena, 16), OK);
+	assert_int_equal(arena.total, total);
+	memset(first, 1, 2992); /* what was given out before stays */
+	assert_int_equal(arena_reserve(&arena, SIZE_MAX), ERR_MEMORY);
+	arena_fini(&arena);
+}
+
 static void test_arena(void **state)
 {
 	(void)state;
@@ -433,6 +454,29 @@ static void test_log(void **state)
 	(void)close(fds[1]);
 }
 
+static void test_memory_in_use(void **state)
+{
+	(void)state;
+	size_t before = mem_used();
+	char *piece = mem_alloc(1000);
+	assert_non_null(piece);
+	assert_in_range(mem_used() - before, 1000, 1100);
+	char *moved = mem_realloc(piece, 50000);
+	assert_non_null(moved);
+	assert_in_range(mem_used() - before, 50000, 60000);
+	void *zeroed = mem_calloc(100, 10);
+	assert_non_null(zeroed);
+	assert_in_range(mem_used() - before, 51000, 61000);
+	mem_free(moved);
+	mem_free(zeroed);
+	mem_free(NULL);
+	assert_int_equal(mem_used() - before, 0);
+	mem_note(70, 0);
+	assert_int_equal(mem_used() - before, 70);
+	mem_note(0, 70);
+	assert_int_equal(mem_used() - before, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_refuses),
 		cmocka_unit_test(test_buffer),
 		cmocka_unit_test(test_buffer_without_memory),
+		cmocka_unit_test(test_arena_reserve),
 		cmocka_unit_test(test_arena),
 		cmocka_unit_test(test_arena_keeps_one_block),
 		cmocka_unit_test(test_arena_copy),
@@ -452,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_ring_borders),
 		cmocka_unit_test(test_ring_between_threads),
 		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_memory_in_use),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

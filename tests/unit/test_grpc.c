@@ -218,7 +218,7 @@ static void pause_holds_one_call_only(void **state)
 	assert_int_equal(server_held->received, 0);
 	assert_int_equal(server_free->received, 2000);
 	/* exactly a window has left */
-	assert_int_equal(grpc_call_unsent(held->call), 900 * 1005 - 70000);
+	assert_int_equal(grpc_call_unframed(held->call), 900 * 1005 - 70000);
 	server_held->is_paused = false;
 	grpc_call_pause(server_held->call, false);
 	assert_int_equal(server_held->received, 0); /* not from within */

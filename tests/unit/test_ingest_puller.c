@@ -191,7 +191,7 @@ static void refuse_marker(enum grpc_status status, const char *text, bool falls_
 	fill_log(rig, 7);
 	rig_run(rig, 20 * SECOND_US);
 	check_log(rig, 0, 7);
-	ingest_routed(rig->ingest, 7);
+	ingest_routed(rig->ingest, rig->sequence);
 	assert_string_equal(reconnect(rig), "m7");
 	rig_free(rig);
 }
@@ -224,7 +224,7 @@ static void test_marker_refused_once(void **state)
 	rig_run(rig, 3 * SECOND_US);
 	assert_string_equal(after_of(rig, 2), "e30");
 	check_log(rig, 0, 6);
-	ingest_routed(rig->ingest, 6);
+	ingest_routed(rig->ingest, rig->sequence);
 	assert_string_equal(reconnect(rig), "m6");
 	/* After a message a status says nothing of the marker. */
 	fill_log(rig, 7);

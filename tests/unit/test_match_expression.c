@@ -427,7 +427,7 @@ static void test_failure_kinds(void **state)
 		struct metrics metrics = {0};
 		struct match *match = new_match(&limits, &metrics);
 		/* another's failure is no concern of it */
-		(void)get(match, "", "zero == 0 && room < false");
+		(void)get(match, "", "1 in l && room.deep != 1");
 		struct match_query *query = get(match, "", rows[i].expression);
 		int64_t before = rows[i].counter == METRIC_expression_errors_type;
 		struct event *event = update("{\"room\":\"a\",\"zero\":0,\"l\":[1,2,3,4,5,6,7,8,9,"

@@ -3,6 +3,7 @@
 
 #include "failing.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +26,34 @@ static void test_counting(void **state)
 	metrics_add(NULL, METRIC_streams, 1);
 	metrics_set(NULL, METRIC_streams, 1);
 	assert_int_equal(metrics_get(NULL, METRIC_streams), 0);
+}
+
+#define THREADS ((size_t)2 * METRICS_SHARES) /* more than there are shares: some count together */
+#define ADDITIONS 20000
+
+static void *count_up(void *ctx)
+{
+	for (int i = 0; i < ADDITIONS; i++) {
+		metrics_add(ctx, METRIC_events_received, 1);
+		metrics_add(ctx, METRIC_queued_bytes, i % 2 ? -3 : 5);
+	}
+	return NULL;
+}
+
+static void test_counting_in_many_threads(void **state)
+{
+	(void)state;
+	static struct metrics metrics;
+	pthread_t threads[THREADS];
+	const int64_t added = (int64_t)THREADS * ADDITIONS;
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_create(&threads[i], NULL, count_up, &metrics), 0);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	}
+	assert_int_equal(metrics_get(&metrics, METRIC_events_received), added);
+	assert_int_equal(metrics_get(&metrics, METRIC_queued_bytes), added);
 }
 
 static void test_names(void **state)
@@ -92,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_counting),
+		cmocka_unit_test(test_counting_in_many_threads),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_printing),
 		cmocka_unit_test(test_printing_without_memory),

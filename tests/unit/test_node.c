@@ -5,8 +5,10 @@
 #include "node_rig.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -321,12 +323,184 @@ static void test_engine_gone(void **state)
 	subscribe(&end, &subscription);
 	push_user(end.streamer, "insert", "last", 1);
 	streamer_close(end.streamer);
-	next(end.stream, &item);
-	assert_int_equal(item.kind, STREAMER_DELIVERY); /* what was queued still comes */
-	next(end.stream, &item);
-	assert_int_equal(item.kind, STREAMER_END);
-	assert_int_equal(item.why, STREAMER_UNAVAILABLE);
+	bool is_told = false;
+	bool is_delivered = false; /* what was queued still comes */
+	while (!is_told || !is_delivered) {
+		next(end.stream, &item);
+		is_told = is_told || item.kind == STREAMER_STATE;
+		is_delivered = is_delivered || item.kind == STREAMER_DELIVERY;
+		if (item.kind == STREAMER_STATE) {
+			assert_int_equal(item.connection, STREAMER_RECONNECTING);
+			assert_true(item.text.size > 0);
+		}
+	}
 	streamer_stream_close(end.stream);
+}
+
+/* The signals that a thread of this process has blocked. */
+static unsigned long long blocked_by(const char *thread)
+{
+	char line[512];
+	unsigned long long mask = 0;
+	(void)snprintf(line, sizeof(line), "/proc/self/task/%s/status", thread);
+	FILE *status = fopen(line, "r");
+	assert_non_null(status);
+	while (fgets(line, sizeof(line), status)) {
+		if (strncmp(line, "SigBlk:", 7) == 0) {
+			mask = strtoull(line + 7, NULL, 16);
+		}
+	}
+	(void)fclose(status);
+	return mask;
+}
+
+/* The program's signals come to the program's threads, which may wait for them. */
+static void test_threads_see_no_signals(void **state)
+{
+	(void)state;
+	struct streamer_options options = quiet_options();
+	options.listen_address = "localhost:0";
+	assert_int_equal(streamer_options_set(&options, "workers", "3", NULL), STREAMER_OK);
+	struct streamer *streamer = open_engine(&options);
+	struct streamer_stream *remote = NULL;
+	struct streamer_item item;
+	assert_int_equal(streamer_connect(streamer_address(streamer), NULL, &remote), STREAMER_OK);
+	next(remote, &item); /* a thread that has not begun sees no signals yet */
+	DIR *threads = opendir("/proc/self/task");
+	assert_non_null(threads);
+	size_t count = 0;
+	for (struct dirent *one = readdir(threads); one; one = readdir(threads)) {
+		if (one->d_name[0] != '.' && strtol(one->d_name, NULL, 10) != getpid()) {
+			unsigned long long mask = blocked_by(one->d_name);
+			assert_true(mask & 1ULL << (SIGTERM - 1));
+			assert_true(mask & 1ULL << (SIGINT - 1));
+			assert_true(mask & 1ULL << (SIGCHLD - 1));
+			count++;
+		}
+	}
+	(void)closedir(threads);
+	assert_true(count >= 5); /* three workers, the acceptor, the remote stream */
+	sigset_t ours;
+	assert_int_equal(pthread_sigmask(SIG_BLOCK, NULL, &ours), 0);
+	assert_false(sigismember(&ours, SIGTERM)); /* the caller's mask is as it was */
+	streamer_stream_close(remote);
+	streamer_close(streamer);
+}
+
+static void wait_for(struct streamer_stream *stream, enum streamer_item_kind kind,
+	struct streamer_item *ret_item)
+{
+	do {
+		next(stream, ret_item);
+	} while (ret_item->kind != kind);
+}
+
+/* Another engine at the same address: everything is subscribed to there, and a gap is told. */
+static void test_engine_comes_back(void **state)
+{
+	(void)state;
+	char address[64];
+	struct streamer_options options = quiet_options();
+	struct streamer_connect_options connect;
+	options.listen_address = "localhost:0";
+	struct end end = {.streamer = open_engine(&options)};
+	struct streamer_item item;
+	(void)snprintf(address, sizeof(address), "%s", streamer_address(end.streamer));
+	streamer_connect_options_init(&connect);
+	connect.address = address;
+	connect.gateway_id = "test";
+	connect.backoff_min_ms = 1;
+	connect.backoff_max_ms = 20;
+	assert_int_equal(streamer_connect_with(&connect, NULL, &end.stream), STREAMER_OK);
+	next(end.stream, &item);
+	assert_int_equal(item.connection, STREAMER_CONNECTED);
+	struct streamer_subscription subscription = users("all", NULL, 0);
+	subscribe(&end, &subscription);
+	push_user(end.streamer, "insert", "before", 1);
+	wait_for(end.stream, STREAMER_DELIVERY, &item);
+	assert_bytes(item.document_id, "before");
+	assert_true(item.position.size > 0);
+	assert_false(item.replayed);
+	streamer_close(end.streamer);
+	options.listen_address = address;
+	end.streamer = open_engine(&options);
+	wait_for(end.stream, STREAMER_STATE, &item);
+	assert_int_equal(item.connection, STREAMER_RECONNECTING);
+	wait_for(end.stream, STREAMER_STATE, &item);
+	assert_int_equal(item.connection, STREAMER_CONNECTED);
+	wait_for(end.stream, STREAMER_GAP, &item);
+	assert_int_equal(item.subscription_ids_count, 0);
+	push_user(end.streamer, "insert", "after", 1);
+	wait_for(end.stream, STREAMER_DELIVERY, &item);
+	assert_bytes(item.document_id, "after");
+	assert_bytes(item.subscription_ids[0], "all");
+	streamer_stream_close(end.stream);
+	streamer_close(end.streamer);
+}
+
+/* What came between two streams comes to the second, as soon as it has subscribed to everything. */
+static void test_goes_on_behind_a_position(void **state)
+{
+	(void)state;
+	char position[256];
+	struct streamer_options options = quiet_options();
+	struct streamer_connect_options connect;
+	options.listen_address = "localhost:0";
+	struct end end = {.streamer = open_engine(&options)};
+	struct streamer_item item;
+	streamer_connect_options_init(&connect);
+	connect.address = streamer_address(end.streamer);
+	assert_int_equal(streamer_connect_with(&connect, NULL, &end.stream), STREAMER_OK);
+	next(end.stream, &item);
+	struct streamer_subscription subscription = users("all", NULL, 0);
+	subscribe(&end, &subscription);
+	push_user(end.streamer, "insert", "first", 1);
+	wait_for(end.stream, STREAMER_DELIVERY, &item);
+	memcpy(position, item.position.data, item.position.size);
+	connect.after = (struct streamer_bytes){position, item.position.size};
+	streamer_stream_close(end.stream);
+	push_user(end.streamer, "insert", "between", 1);
+	assert_int_equal(streamer_connect_with(&connect, NULL, &end.stream), STREAMER_OK);
+	next(end.stream, &item);
+	subscribe(&end, &subscription);
+	assert_int_equal(streamer_resume(end.stream), STREAMER_OK);
+	next(end.stream, &item);
+	assert_int_equal(item.kind, STREAMER_DELIVERY);
+	assert_bytes(item.document_id, "between");
+	assert_true(item.replayed);
+	streamer_stream_close(end.stream);
+	streamer_close(end.streamer);
+}
+
+static void test_wrong_connect_options(void **state)
+{
+	(void)state;
+	char long_name[300] = "";
+	struct streamer_connect_options good;
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	streamer_connect_options_init(&good);
+	good.address = "localhost:1";
+	struct streamer_connect_options wrong[9];
+	for (size_t i = 0; i < 9; i++) {
+		wrong[i] = good;
+	}
+	wrong[0].address = NULL;
+	wrong[1].gateway_id = long_name;
+	wrong[2].gateway_id = "\xFF";
+	wrong[3].after = (struct streamer_bytes){long_name, 257};
+	wrong[4].heartbeat_ms = 0;
+	wrong[5].activity_ms = wrong[5].heartbeat_ms;
+	wrong[6].backoff_max_ms = wrong[6].backoff_min_ms - 1;
+	wrong[7].message_bytes_max = 65535;
+	wrong[8].queue_bytes_max = 0;
+	for (size_t i = 0; i < 9; i++) {
+		struct streamer_failure failure = {0};
+		struct streamer_stream *stream = NULL;
+		assert_int_equal(
+			streamer_connect_with(&wrong[i], &failure, &stream), STREAMER_INVALID);
+		assert_true(failure.text[0]);
+		assert_null(stream);
+	}
 }
 
 static void test_nobody_there(void **state)
@@ -344,8 +518,8 @@ static void test_nobody_there(void **state)
 	struct streamer_item item;
 	assert_int_equal(streamer_connect(text, NULL, &stream), STREAMER_OK);
 	next(stream, &item); /* bound, but nobody listens */
-	assert_int_equal(item.kind, STREAMER_END);
-	assert_int_equal(item.why, STREAMER_UNAVAILABLE);
+	assert_int_equal(item.kind, STREAMER_STATE);
+	assert_int_equal(item.connection, STREAMER_RECONNECTING);
 	assert_true(contains(item.text, text));
 	streamer_stream_close(stream);
 	(void)close(taken);
@@ -511,6 +685,10 @@ int main(void)
 		cmocka_unit_test(test_closes_with_much_queued),
 		cmocka_unit_test(test_slow_stream_ends),
 		cmocka_unit_test(test_engine_gone),
+		cmocka_unit_test(test_threads_see_no_signals),
+		cmocka_unit_test(test_engine_comes_back),
+		cmocka_unit_test(test_goes_on_behind_a_position),
+		cmocka_unit_test(test_wrong_connect_options),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_wrong_options),
 		cmocka_unit_test(test_options_list),

@@ -4,6 +4,7 @@
  * Streamers may say: one that knows no expressions, and one that has gaps.
  */
 #include "grpc.h"
+#include "make_event.h"
 #include "node_rig.h"
 #include "wire.h"
 
@@ -237,13 +238,22 @@ static void say_all(struct foreign *foreign, struct bytes id)
 	struct buffer message = {0};
 	const struct model_answer answer = {.id = id};
 	const struct model_notice notice = {.subscription_id = id, .text = bytes_of("why")};
+	struct event *large =
+		make_event("{\"op\":\"insert\",\"collection\":\"c\",\"id\":\"large\"}", 1, true);
+	char run[64];
 	say(foreign, &message, wire_answer_encode(&message, &answer));
 	for (unsigned reason = 0; !foreign->is_original && reason <= MODEL_GAP_TOO_LARGE;
 		reason++) {
-		const struct model_gap gap = {
-			.reason = (enum model_gap_reason)reason, .events = UINT64_C(7) * reason};
+		struct model_gap gap = {.until = bytes_of("p"),
+			.reason = (enum model_gap_reason)reason,
+			.events = UINT64_C(7) * reason};
+		if (reason == MODEL_GAP_TOO_LARGE) {
+			gap.run = (struct bytes){run, wire_id_write(id, run)};
+			gap.event = large->encoded;
+		}
 		say(foreign, &message, wire_gap_encode(&message, &gap));
 	}
+	event_unref(large);
 	if (!foreign->is_original) {
 		say(foreign, &message, wire_notice_encode(&message, &notice));
 	}
@@ -262,7 +272,9 @@ static void on_message(void *ctx, struct bytes bytes)
 		const struct model_welcome welcome = {.version = 1};
 		say(foreign, &message, wire_welcome_encode(&message, &welcome));
 	} else if (request.kind == WIRE_GATEWAY_HEARTBEAT) {
-		say(foreign, &message, wire_heartbeat_ack_encode(&message, 1));
+		say(foreign, &message,
+			wire_heartbeat_ack_encode(
+				&message, &(struct model_heartbeat_ack){.timestamp_ms = 1}));
 	} else if (request.kind == WIRE_GATEWAY_SUBSCRIBE) {
 		foreign->subscribes++;
 		say_all(foreign, request.subscription.id);
@@ -356,6 +368,13 @@ static void test_tells_of_gaps(void **state)
 		assert_int_equal(item.kind, STREAMER_GAP);
 		assert_int_equal(item.gap_reason, reasons[gaps]);
 		assert_int_equal(item.gap_events, 7 * gaps);
+		assert_bytes(item.position, "p");
+		bool is_large = item.gap_reason == STREAMER_GAP_TOO_LARGE;
+		assert_bytes(item.document_id, is_large ? "large" : "");
+		assert_int_equal(item.subscription_ids_count, is_large ? 1 : 0);
+		if (is_large) {
+			assert_bytes(item.subscription_ids[0], "s");
+		}
 		gaps++;
 	}
 	end_foreign(&foreign, end.stream);

@@ -97,6 +97,28 @@ static void test_memory_is_given_back(void **state)
 	assert_false(failing_stop(&failing));
 }
 
+/* Pieces count when they are in use, and blocks do not. */
+static void test_what_is_in_use(void **state)
+{
+	(void)state;
+	struct pool pool = {0};
+	size_t before = mem_used();
+	for (size_t i = 0; i < PIECES; i++) {
+		take(&pool, &pieces[i], 100, (unsigned char)i);
+		assert_int_equal(mem_used() - before, (i + 1) * 104);
+	}
+	for (size_t i = 0; i < PIECES; i++) {
+		give(&pool, &pieces[i]);
+		(void)pool_trim(&pool);
+		assert_int_equal(mem_used() - before, (PIECES - i - 1) * 104);
+	}
+	take(&pool, &pieces[0], POOL_PIECE_MAX + 1, 1); /* the allocator's, which rounds it */
+	assert_in_range(mem_used() - before, POOL_PIECE_MAX + 1, POOL_PIECE_MAX + 100);
+	give(&pool, &pieces[0]);
+	pool_fini(&pool);
+	assert_int_equal(mem_used() - before, 0);
+}
+
 static void test_a_lack_changes_nothing(void **state)
 {
 	(void)state;
@@ -130,6 +152,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces_keep_apart),
 		cmocka_unit_test(test_memory_is_given_back),
+		cmocka_unit_test(test_what_is_in_use),
 		cmocka_unit_test(test_a_lack_changes_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

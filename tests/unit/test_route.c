@@ -68,7 +68,9 @@ static void bench_open(struct bench *bench)
 {
 	static const struct subs_limits limits = {.id_bytes_max = 100,
 		.per_stream_max = SIZE_MAX,
+		.per_database_max = SIZE_MAX,
 		.total_max = SIZE_MAX,
+		.bytes_max = SIZE_MAX,
 		.residuals_per_stream_max = SIZE_MAX};
 	*bench = (struct bench){0};
 	assert_int_equal(

@@ -37,9 +37,9 @@ static void test_order_and_bytes(void **state)
 			struct bytes run = numbered_run(place, pushed, sizes[pushed]);
 			struct bytes runs[2] = {{run.data, run.size / 3},
 				{run.data + run.size / 3, run.size - run.size / 3}};
-			assert_int_equal(stream_push_delivery(
-						 bench.stream, event, runs, 2, (uint32_t)pushed, 0),
-				OK);
+			const struct stream_delivery delivery = {
+				event, runs, 2, (uint32_t)pushed, false};
+			assert_int_equal(stream_push_delivery(bench.stream, &delivery, 0), OK);
 			pushed++;
 		} else if (popped < pushed) {
 			struct stream_item item = peek(bench.stream);
@@ -70,7 +70,8 @@ static void test_answers_go_ahead(void **state)
 		.refusal = MODEL_REFUSED_FILTER,
 		.filter = 3,
 		.text = bytes_of("what was wrong"),
-		.hint = bytes_of("what would be right")};
+		.hint = bytes_of("what would be right"),
+		.live_after = bytes_of("a position")};
 	assert_int_equal(push_new(bench.stream, 1, 10, 0), OK);
 	assert_int_equal(push_new(bench.stream, 2, 10, 0), OK);
 	struct stream_item item = peek(bench.stream);
@@ -79,7 +80,8 @@ static void test_answers_go_ahead(void **state)
 	stream_pop(bench.stream); /* what was peeked, not what has overtaken it since */
 	assert_int_equal(stream_push_answer(bench.stream, &refused, 0), OK);
 	assert_int_equal(stream_push_ack(bench.stream, INT64_MIN, 0), OK);
-	assert_int_equal(stream_push_state(bench.stream, STREAM_RECONNECTING), OK);
+	assert_int_equal(
+		stream_push_state(bench.stream, STREAM_RECONNECTING, bytes_of("gone")), OK);
 
 	item = peek(bench.stream);
 	assert_int_equal(item.kind, STREAM_ANSWER);
@@ -93,6 +95,7 @@ static void test_answers_go_ahead(void **state)
 	assert_true(bytes_equal(item.answer.id, refused.id));
 	assert_true(bytes_equal(item.answer.text, refused.text));
 	assert_true(bytes_equal(item.answer.hint, refused.hint));
+	assert_true(bytes_equal(item.answer.live_after, refused.live_after));
 	stream_pop(bench.stream);
 	item = peek(bench.stream);
 	assert_int_equal(item.kind, STREAM_ACK);
@@ -101,6 +104,7 @@ static void test_answers_go_ahead(void **state)
 	item = peek(bench.stream);
 	assert_int_equal(item.kind, STREAM_STATE);
 	assert_int_equal(item.state, STREAM_RECONNECTING);
+	assert_true(bytes_equal(item.text, bytes_of("gone")));
 	stream_pop(bench.stream);
 	check_delivery(bench.stream, 2);
 	check_empty(bench.stream);
@@ -151,7 +155,8 @@ static void test_end_goes_ahead_of_all(void **state)
 	assert_int_equal(push(bench.stream, event, bytes_of("id"), 0), ERR_CLOSED);
 	assert_int_equal(push_answer(bench.stream, "id"), ERR_CLOSED);
 	assert_int_equal(stream_push_ack(bench.stream, 1, 0), ERR_CLOSED);
-	assert_int_equal(stream_push_state(bench.stream, STREAM_CONNECTED), ERR_CLOSED);
+	assert_int_equal(
+		stream_push_state(bench.stream, STREAM_CONNECTED, (struct bytes){0}), ERR_CLOSED);
 	assert_int_equal(stream_tick(bench.stream, INT64_MAX), OK);
 	check_end(bench.stream, ERR_UNAVAILABLE, "the first reason");
 	assert_int_equal(atomic_load(&event->holders), 1);

@@ -9,6 +9,8 @@
 static const struct model_notice failing_notice = {
 	.code = MODEL_NOTICE_FAILING, .text = {"keeps failing", 13}};
 static const struct model_gap source_gap = {.after = {"\xff\0a", 3},
+	.run = {"\x0a\x01s", 3},
+	.event = {"\x0a\x01\x65", 3},
 	.until = {"z", 1},
 	.reason = MODEL_GAP_SOURCE,
 	.events = UINT64_MAX};
@@ -40,6 +42,9 @@ static void check_gap(struct stream *stream)
 	assert_int_equal(item.kind, STREAM_GAP);
 	assert_true(bytes_equal(item.gap.after, source_gap.after));
 	assert_true(bytes_equal(item.gap.until, source_gap.until));
+	assert_true(bytes_equal(item.gap.run, source_gap.run));
+	assert_true(bytes_equal(item.gap.event, source_gap.event));
+	assert_true(item.gap.event.data != source_gap.event.data);
 	assert_int_equal(item.gap.reason, MODEL_GAP_SOURCE);
 	assert_true(item.gap.events == UINT64_MAX);
 	stream_pop(stream);

@@ -15,7 +15,9 @@
 static const struct err_info nothing_found = {0};
 static const struct subs_limits wide = {.id_bytes_max = 100,
 	.per_stream_max = SIZE_MAX,
+	.per_database_max = SIZE_MAX,
 	.total_max = SIZE_MAX,
+	.bytes_max = SIZE_MAX,
 	.residuals_per_stream_max = SIZE_MAX};
 
 struct bench {
@@ -222,7 +224,9 @@ static void test_limits(void **state)
 	(void)state;
 	const struct subs_limits limits = {.id_bytes_max = 8,
 		.per_stream_max = 2,
+		.per_database_max = SIZE_MAX,
 		.total_max = 3,
+		.bytes_max = SIZE_MAX,
 		.residuals_per_stream_max = 3};
 	struct bench bench;
 	bench_open(&bench, &limits);

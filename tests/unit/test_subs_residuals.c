@@ -22,7 +22,9 @@ static void bench_open(struct bench *bench, uint32_t in_all, size_t per_stream)
 	limits.residuals = in_all;
 	const struct subs_limits wide = {.id_bytes_max = 100,
 		.per_stream_max = SIZE_MAX,
+		.per_database_max = SIZE_MAX,
 		.total_max = SIZE_MAX,
+		.bytes_max = SIZE_MAX,
 		.residuals_per_stream_max = per_stream};
 	*bench = (struct bench){0};
 	assert_int_equal(match_new(&limits, 1, NULL, &bench->metrics, &bench->match), OK);

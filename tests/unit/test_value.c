@@ -410,6 +410,33 @@ static void test_equal_and_hash_at_random(void **state)
 	arena_fini(&arena);
 }
 
+/* So many that a look at all of them for each of them would not end in the test's time. */
+static void test_equal_with_a_name_again_and_again(void **state)
+{
+	(void)state;
+	enum { MEMBERS = 1000000 };
+	static const char *const texts[] = {"{\"a\":2}", "{\"a\":1}", "{\"a\":2,\"b\":2}",
+		"{\"b\":2,\"a\":2,\"a\":2}", "{\"a\":1,\"a\":2}", "{}"};
+	static const bool are_equal[] = {true, false, false, false, true, false};
+	struct arena arena = {0};
+	struct tape tape = {0};
+	size_t place = 0;
+	assert_int_equal(tape_open(&tape, VALUE_OBJECT, &place), OK);
+	for (int i = 1; i <= MEMBERS; i++) {
+		assert_int_equal(tape_push(&tape, value_string(bytes_of("a"))), OK);
+		assert_int_equal(tape_push(&tape, value_int(i < MEMBERS ? i : 2)), OK);
+	}
+	tape_close(&tape, place, MEMBERS);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const struct value *other = NULL;
+		assert_int_equal(json_parse(bytes_of(texts[i]), 10, &arena, &other, NULL), OK);
+		assert_int_equal(value_equal(tape.cells, other), are_equal[i]);
+		assert_int_equal(value_equal(other, tape.cells), are_equal[i]);
+	}
+	tape_fini(&tape);
+	arena_fini(&arena);
+}
+
 /* The deepest nesting that options allow goes through everything that walks values. */
 static void test_deepest(void **state)
 {
@@ -453,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_tape),
 		cmocka_unit_test(test_tape_without_memory),
 		cmocka_unit_test(test_equal_and_hash_at_random),
+		cmocka_unit_test(test_equal_with_a_name_again_and_again),
 		cmocka_unit_test(test_deepest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,9 +398,10 @@ static enum err encode_all(struct buffer *buffer)
 		wire_source_message_encode(buffer, &a_message),
 		wire_subscribe_encode(buffer, &subscription),
 		wire_unsubscribe_encode(buffer, bytes_of("id")),
-		wire_heartbeat_encode(buffer, bytes_of("id"), 1),
+		wire_heartbeat_encode(buffer,
+			&(struct model_heartbeat){.gateway_id = bytes_of("id"), .timestamp_ms = 1}),
 		wire_answer_encode(buffer, &answer),
-		wire_heartbeat_ack_encode(buffer, 1),
+		wire_heartbeat_ack_encode(buffer, &(struct model_heartbeat_ack){.timestamp_ms = 1}),
 	};
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		if (errors[i] != OK) {

@@ -19,10 +19,14 @@ typedef Syntrix__Streamer__V1__Welcome pb_welcome;
 typedef Syntrix__Streamer__V1__Gap pb_gap;
 typedef Syntrix__Streamer__V1__Notice pb_notice;
 typedef Syntrix__Streamer__V1__SubscribeRequest pb_subscribe;
+typedef Syntrix__Streamer__V1__Heartbeat pb_heartbeat;
+typedef Syntrix__Streamer__V1__HeartbeatAck pb_ack;
+typedef Syntrix__Streamer__V1__UnsubscribeResponse pb_unsubscribed;
+typedef Syntrix__Streamer__V1__GoingAway pb_going_away;
 
 static const struct wire_limits limits = {1, 1, 1};
 
-enum { EXAMPLES = 5, FIELDS = 7, TYPES = 5 };
+enum { EXAMPLES = 9, FIELDS = 7, TYPES = 5 };
 
 /* A payload as protobuf-c packs it, every field of it there, and the types of those fields. */
 struct example {
@@ -35,18 +39,57 @@ struct example {
 	} fields[FIELDS];
 };
 
-static void make_examples(struct arena *arena, struct example examples[EXAMPLES])
+static void make_requests(struct arena *arena, struct example *examples)
 {
 	pb_subscribe subscribe = SYNTRIX__STREAMER__V1__SUBSCRIBE_REQUEST__INIT;
 	subscribe.subscription_id = "s";
 	subscribe.collection = "users";
 	subscribe.database = "default";
 	subscribe.expression = "name == 'Zo\xC3\xAB'";
+	subscribe.omit_document = 1;
 	pb_hello hello = SYNTRIX__STREAMER__V1__HELLO__INIT;
 	hello.version = 1;
 	hello.gateway_id = "gateway";
 	hello.after = binary(RAW("\xff\0p"));
 	hello.message_bytes_max = 1 << 20;
+	pb_heartbeat heartbeat = SYNTRIX__STREAMER__V1__HEARTBEAT__INIT;
+	heartbeat.gateway_id = "gateway";
+	heartbeat.timestamp = -1;
+	heartbeat.position = binary(RAW("\xff\0q"));
+	heartbeat.registered = 1;
+	const struct example made[] = {
+		{true, 1, packed(&subscribe.base, arena),
+			{{1, PROTO_BYTES}, {2, PROTO_BYTES}, {3, PROTO_BYTES}, {4, PROTO_BYTES},
+				{100, PROTO_BYTES}, {102, PROTO_VARINT}}},
+		{true, 3, packed(&heartbeat.base, arena),
+			{{1, PROTO_BYTES}, {2, PROTO_VARINT}, {100, PROTO_BYTES},
+				{101, PROTO_VARINT}}},
+		{true, 100, packed(&hello.base, arena),
+			{{1, PROTO_VARINT}, {2, PROTO_BYTES}, {3, PROTO_BYTES}, {4, PROTO_VARINT}}},
+	};
+	memcpy(examples, made, sizeof(made));
+}
+
+static void make_answers(struct arena *arena, struct example *examples)
+{
+	pb_ack ack = SYNTRIX__STREAMER__V1__HEARTBEAT_ACK__INIT;
+	ack.timestamp = INT64_MAX;
+	ack.position = binary(RAW("\xff\0q"));
+	ack.source = SYNTRIX__STREAMER__V1__HEARTBEAT_ACK__SOURCE__AWAY;
+	ack.source_lag_ms = -1;
+	pb_unsubscribed unsubscribed = SYNTRIX__STREAMER__V1__UNSUBSCRIBE_RESPONSE__INIT;
+	unsubscribed.subscription_id = "s";
+	const struct example made[] = {
+		{false, 2, packed(&ack.base, arena),
+			{{1, PROTO_VARINT}, {100, PROTO_BYTES}, {101, PROTO_VARINT},
+				{102, PROTO_VARINT}}},
+		{false, 103, packed(&unsubscribed.base, arena), {{1, PROTO_BYTES}}},
+	};
+	memcpy(examples, made, sizeof(made));
+}
+
+static void make_extensions(struct arena *arena, struct example *examples)
+{
 	pb_welcome welcome = SYNTRIX__STREAMER__V1__WELCOME__INIT;
 	welcome.version = 1;
 	welcome.epoch = UINT64_MAX - 1;
@@ -59,30 +102,47 @@ static void make_examples(struct arena *arena, struct example examples[EXAMPLES]
 	gap.until = binary(RAW("\xfe\xfd"));
 	gap.reason = SYNTRIX__STREAMER__V1__GAP__REASON__SOURCE;
 	gap.events = UINT64_MAX;
+	char *ids[] = {"s"};
+	gap.subscription_ids = ids;
+	gap.n_subscription_ids = 1;
+	Syntrix__Streamer__V1__StreamerEvent event = SYNTRIX__STREAMER__V1__STREAMER_EVENT__INIT;
+	event.event_id = "e";
+	gap.event = &event;
 	pb_notice notice = SYNTRIX__STREAMER__V1__NOTICE__INIT;
 	notice.subscription_id = "s";
 	notice.code = SYNTRIX__STREAMER__V1__NOTICE__CODE__STOPPED;
 	notice.text = "\xE2\x82\xAC";
-	const struct example made[EXAMPLES] = {
-		{true, 1, packed(&subscribe.base, arena),
-			{{1, PROTO_BYTES}, {2, PROTO_BYTES}, {3, PROTO_BYTES}, {4, PROTO_BYTES},
-				{100, PROTO_BYTES}}},
-		{true, 100, packed(&hello.base, arena),
-			{{1, PROTO_VARINT}, {2, PROTO_BYTES}, {3, PROTO_BYTES}, {4, PROTO_VARINT}}},
+	pb_going_away going_away = SYNTRIX__STREAMER__V1__GOING_AWAY__INIT;
+	going_away.deadline_ms = 300;
+	going_away.reason = "\xE2\x82\xAC";
+	const struct example made[] = {
 		{false, 100, packed(&welcome.base, arena),
 			{{1, PROTO_VARINT}, {2, PROTO_FIXED64}, {3, PROTO_BYTES}, {4, PROTO_VARINT},
 				{5, PROTO_VARINT}, {6, PROTO_VARINT}}},
 		{false, 101, packed(&gap.base, arena),
-			{{1, PROTO_BYTES}, {2, PROTO_BYTES}, {3, PROTO_VARINT}, {5, PROTO_VARINT}}},
+			{{1, PROTO_BYTES}, {2, PROTO_BYTES}, {3, PROTO_VARINT}, {4, PROTO_BYTES},
+				{5, PROTO_VARINT}, {6, PROTO_BYTES}}},
 		{false, 104, packed(&notice.base, arena),
 			{{1, PROTO_BYTES}, {2, PROTO_VARINT}, {3, PROTO_BYTES}}},
+		{false, 105, packed(&going_away.base, arena),
+			{{1, PROTO_VARINT}, {2, PROTO_BYTES}}},
 	};
 	memcpy(examples, made, sizeof(made));
+}
+
+static void make_examples(struct arena *arena, struct example examples[EXAMPLES])
+{
+	make_requests(arena, examples);
+	make_answers(arena, examples + 3);
+	make_extensions(arena, examples + 5);
 }
 
 static enum err encode_gateway(
 	const struct wire_gateway_message *message, struct buffer *ret_encoded)
 {
+	if (message->kind == WIRE_GATEWAY_HEARTBEAT) {
+		return wire_heartbeat_encode(ret_encoded, &message->heartbeat);
+	}
 	return message->kind == WIRE_GATEWAY_SUBSCRIBE
 		? wire_subscribe_encode(ret_encoded, &message->subscription)
 		: wire_hello_encode(ret_encoded, &message->hello);
@@ -91,12 +151,26 @@ static enum err encode_gateway(
 static enum err encode_streamer(
 	const struct wire_streamer_message *message, struct buffer *ret_encoded)
 {
-	if (message->kind == WIRE_STREAMER_WELCOME) {
+	switch (message->kind) {
+	case WIRE_STREAMER_HEARTBEAT_ACK:
+		return wire_heartbeat_ack_encode(ret_encoded, &message->ack);
+	case WIRE_STREAMER_WELCOME:
 		return wire_welcome_encode(ret_encoded, &message->welcome);
+	case WIRE_STREAMER_GAP:
+		return wire_gap_encode(ret_encoded, &message->gap);
+	case WIRE_STREAMER_UNSUBSCRIBED:
+		return wire_unsubscribed_encode(ret_encoded, message->unsubscribed_id);
+	case WIRE_STREAMER_NOTICE:
+		return wire_notice_encode(ret_encoded, &message->notice);
+	case WIRE_STREAMER_GOING_AWAY:
+		return wire_going_away_encode(ret_encoded, &message->going_away);
+	case WIRE_STREAMER_DELIVERY:
+	case WIRE_STREAMER_ANSWER:
+	case WIRE_STREAMER_BULK_ANSWER:
+	case WIRE_STREAMER_NOTHING:
+		break;
 	}
-	return message->kind == WIRE_STREAMER_GAP
-		? wire_gap_encode(ret_encoded, &message->gap)
-		: wire_notice_encode(ret_encoded, &message->notice);
+	return ERR_UNSUPPORTED;
 }
 
 /* Parses a message and writes what was understood of it. */
@@ -216,7 +290,7 @@ static void test_cut_off(void **state)
 		while (example->fields[fields].number > 0) {
 			fields++;
 		}
-		fields -= example->number == 1; /* the example has no filter */
+		fields -= example->number == 1; /* the subscribe has no filter */
 		assert_int_equal(boundaries, fields);
 	}
 	arena_fini(&arena);

@@ -64,7 +64,7 @@ static void test_subscribe(void **state)
 		{bytes_of(""), bytes_of(""), &large},
 	};
 	const struct model_subscription subscription = {bytes_of("s1"), bytes_of("db"),
-		bytes_of("users"), filters, 5, bytes_of("age > 18")};
+		bytes_of("users"), filters, 5, bytes_of("age > 18"), true};
 	struct buffer buffer = {0};
 	assert_int_equal(wire_subscribe_encode(&buffer, &subscription), OK);
 	struct err_info refusal;
@@ -78,6 +78,8 @@ static void test_subscribe(void **state)
 	assert_text(message.subscription.id, "s1");
 	assert_text(message.subscription.database, "db");
 	assert_text(message.subscription.collection, "users");
+	assert_text(message.subscription.expression, "age > 18");
+	assert_true(message.subscription.omit_document);
 	assert_int_equal(message.subscription.filters_count, 5);
 	const struct model_filter *parsed = message.subscription.filters;
 	for (size_t i = 0; i < 5; i++) {
@@ -325,21 +327,27 @@ static void test_unsubscribe_and_heartbeat(void **state)
 	assert_int_equal(message.kind, WIRE_GATEWAY_UNSUBSCRIBE);
 	assert_text(message.unsubscribe_id, "s1");
 	/* A heartbeat behind it takes its place. Negative numbers take ten bytes. */
-	assert_int_equal(wire_heartbeat_encode(&buffer, bytes_of("g"), -5), OK);
+	assert_int_equal(
+		wire_heartbeat_encode(&buffer,
+			&(struct model_heartbeat){.gateway_id = bytes_of("g"), .timestamp_ms = -5}),
+		OK);
 	assert_bytes(((struct bytes){buffer.data + 6, buffer.size - 6}),
 		RAW("\x1a\x0e\x0a\x01g\x10\xfb\xff\xff\xff\xff\xff\xff\xff\xff\x01"));
 	message = gateway_message(buffer_bytes(&buffer), &arena, &refusal);
 	assert_int_equal(message.kind, WIRE_GATEWAY_HEARTBEAT);
-	assert_text(message.gateway_id, "g");
-	assert_true(message.heartbeat_timestamp_ms == -5);
+	assert_text(message.heartbeat.gateway_id, "g");
+	assert_true(message.heartbeat.timestamp_ms == -5);
 	assert_int_equal(message.unsubscribe_id.size, 0);
 	/* The original's client sends it empty. */
 	message = gateway_message(RAW("\x1a\x00"), &arena, &refusal);
 	assert_int_equal(message.kind, WIRE_GATEWAY_HEARTBEAT);
-	assert_true(message.heartbeat_timestamp_ms == 0);
+	assert_true(message.heartbeat.timestamp_ms == 0);
 	size_t before = buffer.size;
 	assert_int_equal(wire_unsubscribe_encode(&buffer, RAW("\xff")), ERR_INVALID);
-	assert_int_equal(wire_heartbeat_encode(&buffer, RAW("\xff"), 1), ERR_INVALID);
+	assert_int_equal(
+		wire_heartbeat_encode(&buffer,
+			&(struct model_heartbeat){.gateway_id = RAW("\xff"), .timestamp_ms = 1}),
+		ERR_INVALID);
 	assert_int_equal(buffer.size, before);
 	buffer_fini(&buffer);
 	arena_fini(&arena);

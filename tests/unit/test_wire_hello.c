@@ -1,6 +1,7 @@
-/* wire: Hello, Welcome, Gap and Notice through wire.h, against bytes made by hand. */
+/* wire: the messages of the extensions, bulks apart, through wire.h, against bytes made by hand. */
 #include "wire.h"
 
+#include "failing.h"
 #include "proto.h"
 
 #include <setjmp.h>
@@ -162,7 +163,7 @@ static void hello_that_is_broken(void **state)
 static void other_extensions_are_nothing(void **state)
 {
 	(void)state;
-	static const uint32_t numbers[] = {4, 99, 101, 102, 199};
+	static const uint32_t numbers[] = {4, 99, 102, 199};
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
 		struct arena arena = {0};
 		struct buffer bytes = {0};
@@ -172,7 +173,7 @@ static void other_extensions_are_nothing(void **state)
 		assert_int_equal(message.kind, WIRE_GATEWAY_NOTHING);
 		arena_fini(&arena);
 	}
-	static const uint32_t theirs[] = {4, 99, 105, 199};
+	static const uint32_t theirs[] = {4, 99, 106, 199};
 	for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]); i++) {
 		struct arena arena = {0};
 		struct buffer payload = {0};
@@ -246,19 +247,71 @@ static void gap_both_ways(void **state)
 	const struct model_gap gap = {.after = bytes_of("a"),
 		.until = bytes_of("z"),
 		.reason = MODEL_GAP_TOO_LARGE,
-		.events = UINT64_MAX};
+		.run = RAW("\x0a\x01s\x0a\0"),
+		.events = UINT64_MAX,
+		.event = RAW("\x0a\x01"
+			     "e")};
 	assert_int_equal(wire_gap_encode(&bytes, &gap), OK);
 	assert_bytes(buffer_bytes(&bytes),
-		RAW("\xaa\x06\x13\x0a\x01"
-		    "a\x12\x01z\x18\x03\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"));
+		RAW("\xaa\x06\x1d\x0a\x01"
+		    "a\x12\x01z\x18\x03\x22\x01s\x22\0"
+		    "\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x32\x03\x0a\x01"
+		    "e"));
 	assert_int_equal(wire_streamer_message_parse(buffer_bytes(&bytes), &arena, &message), OK);
 	assert_int_equal(message.kind, WIRE_STREAMER_GAP);
 	assert_text(message.gap.after, "a");
 	assert_text(message.gap.until, "z");
 	assert_int_equal(message.gap.reason, MODEL_GAP_TOO_LARGE);
 	assert_true(message.gap.events == UINT64_MAX);
+	assert_bytes(message.gap.run, gap.run);
+	assert_bytes(message.gap.event, gap.event);
 	buffer_fini(&bytes);
 	arena_fini(&arena);
+}
+
+/* Ids may stand apart, and a change may come in pieces. */
+static void gap_in_another_order(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	struct buffer payload = {0};
+	struct wire_streamer_message message;
+	proto_text(&payload, 6, "\x0a\x01x");
+	proto_text(&payload, 4, "one");
+	proto_integer(&payload, 4, 1);
+	proto_integer(&payload, 5, 2);
+	proto_raw(&payload, RAW("\x22\x83\0two")); /* in more bytes than need be */
+	proto_text(&payload, 6, "\x0a\x01y");
+	assert_int_equal(parse_streamer(101, &payload, &arena, &message), OK);
+	assert_bytes(message.gap.run, RAW("\x0a\x03one\x0a\x03two"));
+	assert_text(message.gap.event, "\x0a\x01x\x0a\x01y");
+	proto_text(&payload, 4, "\xff");
+	assert_int_equal(parse_streamer(101, &payload, &arena, &message), ERR_CORRUPT);
+	arena_fini(&arena);
+}
+
+static void gap_without_memory(void **state)
+{
+	(void)state;
+	struct buffer bytes = {0};
+	struct buffer payload = {0};
+	proto_text(&payload, 4, "one");
+	proto_text(&payload, 6, "a");
+	proto_text(&payload, 6, "b");
+	proto_message(&bytes, 101, &payload);
+	bool failed = true;
+	for (size_t fail_at = 0; failed; fail_at++) {
+		struct arena arena = {0};
+		struct failing failing;
+		struct wire_streamer_message message;
+		failing_start(&failing, fail_at);
+		enum err err = wire_streamer_message_parse(buffer_bytes(&bytes), &arena, &message);
+		failed = failing_stop(&failing);
+		assert_int_equal(err, failed ? ERR_MEMORY : OK);
+		assert_true(failed || fail_at > 0);
+		arena_fini(&arena);
+	}
+	buffer_fini(&bytes);
 }
 
 static void gap_of_a_newer_server(void **state)
@@ -345,6 +398,50 @@ static void notice_of_a_newer_server(void **state)
 	}
 }
 
+/* ---- UnsubscribeResponse, GoingAway ---------------------------------------------------------- */
+
+static void unsubscribed_both_ways(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	struct buffer bytes = {0};
+	struct buffer payload = {0};
+	struct wire_streamer_message message;
+	assert_int_equal(wire_unsubscribed_encode(&bytes, bytes_of("s")), OK);
+	assert_bytes(buffer_bytes(&bytes), RAW("\xba\x06\x03\x0a\x01s"));
+	assert_int_equal(wire_streamer_message_parse(buffer_bytes(&bytes), &arena, &message), OK);
+	assert_int_equal(message.kind, WIRE_STREAMER_UNSUBSCRIBED);
+	assert_text(message.unsubscribed_id, "s");
+	bytes.size = 0;
+	assert_int_equal(wire_unsubscribed_encode(&bytes, RAW("\xff")), ERR_INVALID);
+	assert_int_equal(bytes.size, 0);
+	proto_text(&payload, 1, "\xff");
+	assert_int_equal(parse_streamer(103, &payload, &arena, &message), ERR_CORRUPT);
+	buffer_fini(&bytes);
+	arena_fini(&arena);
+}
+
+static void going_away_both_ways(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	struct buffer bytes = {0};
+	struct buffer payload = {0};
+	struct wire_streamer_message message;
+	const struct model_going_away going_away = {
+		.deadline_ms = 300, .reason = RAW("why\xE2\x82")}; /* cut within a character */
+	assert_int_equal(wire_going_away_encode(&bytes, &going_away), OK);
+	assert_bytes(buffer_bytes(&bytes), RAW("\xca\x06\x08\x08\xac\x02\x12\x03why"));
+	assert_int_equal(wire_streamer_message_parse(buffer_bytes(&bytes), &arena, &message), OK);
+	assert_int_equal(message.kind, WIRE_STREAMER_GOING_AWAY);
+	assert_int_equal(message.going_away.deadline_ms, 300);
+	assert_text(message.going_away.reason, "why");
+	proto_text(&payload, 2, "\xff");
+	assert_int_equal(parse_streamer(105, &payload, &arena, &message), ERR_CORRUPT);
+	buffer_fini(&bytes);
+	arena_fini(&arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,10 +454,14 @@ int main(void)
 		cmocka_unit_test(welcome_both_ways),
 		cmocka_unit_test(welcome_of_a_newer_server),
 		cmocka_unit_test(gap_both_ways),
+		cmocka_unit_test(gap_in_another_order),
+		cmocka_unit_test(gap_without_memory),
 		cmocka_unit_test(gap_of_a_newer_server),
 		cmocka_unit_test(notice_both_ways),
 		cmocka_unit_test(notice_text_is_cut_at_a_character),
 		cmocka_unit_test(notice_of_a_newer_server),
+		cmocka_unit_test(unsubscribed_both_ways),
+		cmocka_unit_test(going_away_both_ways),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,10 +21,19 @@
 #define FILTERS_MAX 4
 #define ITEMS_MAX 4
 #define DEPTH_MAX 4
+#define BULK_MAX 6
 
 typedef Syntrix__Streamer__V1__GatewayMessage pb_gateway;
 typedef Syntrix__Streamer__V1__StreamerMessage pb_streamer;
+typedef Syntrix__Streamer__V1__SubscribeRequest pb_subscribe;
 typedef Syntrix__Streamer__V1__Value pb_value;
+typedef Syntrix__Streamer__V1__EventDelivery pb_delivery;
+typedef Syntrix__Streamer__V1__StreamerEvent pb_event;
+typedef Syntrix__Streamer__V1__SubscribeResponse pb_answer;
+typedef Syntrix__Streamer__V1__Hello pb_hello;
+typedef Syntrix__Streamer__V1__Welcome pb_welcome;
+typedef Syntrix__Streamer__V1__Gap pb_gap;
+typedef Syntrix__Streamer__V1__Notice pb_notice;
 typedef Syntrix__Streamer__V1__ListValue pb_list;
 typedef Syntrix__Streamer__V1__Filter pb_filter;
 
@@ -45,6 +54,18 @@ static char *random_text(struct test_random *random, struct arena *arena)
 	struct bytes copy = arena_copy(arena, bytes_of(text));
 	assert_non_null(copy.data);
 	return (char *)copy.data;
+}
+
+static ProtobufCBinaryData random_binary(struct test_random *random, struct arena *arena)
+{
+	char bytes[40];
+	size_t size = test_random_below(random, sizeof(bytes));
+	for (size_t i = 0; i < size; i++) {
+		bytes[i] = (char)test_random_below(random, 256);
+	}
+	struct bytes copy = arena_copy(arena, (struct bytes){bytes, size});
+	assert_true(copy.data || size == 0);
+	return binary(copy);
 }
 
 static int64_t random_integer(struct test_random *random)
@@ -111,6 +132,11 @@ static void assert_text(struct bytes ours, const char *theirs)
 	assert_true(bytes_equal(ours, bytes_of(theirs)));
 }
 
+static void assert_binary(struct bytes ours, ProtobufCBinaryData theirs)
+{
+	assert_true(bytes_equal(ours, (struct bytes){(const char *)theirs.data, theirs.len}));
+}
+
 /* NOLINTNEXTLINE(misc-no-recursion): as deep as random_value made it */
 static void assert_value(const struct value *ours, const pb_value *theirs)
 {
@@ -147,13 +173,13 @@ static void assert_value(const struct value *ours, const pb_value *theirs)
 	}
 }
 
-static void assert_subscription(const struct model_subscription *ours,
-	const Syntrix__Streamer__V1__SubscribeRequest *theirs)
+static void assert_subscription(const struct model_subscription *ours, const pb_subscribe *theirs)
 {
 	assert_text(ours->id, theirs->subscription_id);
 	assert_text(ours->database, theirs->database);
 	assert_text(ours->collection, theirs->collection);
 	assert_text(ours->expression, theirs->expression);
+	assert_int_equal(ours->omit_document, theirs->omit_document);
 	assert_int_equal(ours->filters_count, theirs->n_filters);
 	for (size_t i = 0; i < theirs->n_filters; i++) {
 		assert_text(ours->filters[i].field, theirs->filters[i]->field);
@@ -171,18 +197,15 @@ static void assert_subscription(const struct model_subscription *ours,
 static const struct wire_limits limits = {
 	.filters_max = 100, .filter_list_max = 100000, .filter_depth_max = 32};
 
-static pb_gateway *random_subscribe(struct test_random *random, struct arena *arena)
+static pb_subscribe *random_request(struct test_random *random, struct arena *arena)
 {
-	pb_gateway *message = zeroed(arena, sizeof(*message));
-	Syntrix__Streamer__V1__SubscribeRequest *request = zeroed(arena, sizeof(*request));
-	syntrix__streamer__v1__gateway_message__init(message);
+	pb_subscribe *request = zeroed(arena, sizeof(*request));
 	syntrix__streamer__v1__subscribe_request__init(request);
-	message->payload_case = SYNTRIX__STREAMER__V1__GATEWAY_MESSAGE__PAYLOAD_SUBSCRIBE;
-	message->subscribe = request;
 	request->subscription_id = random_text(random, arena);
 	request->collection = random_text(random, arena);
 	request->database = random_text(random, arena);
 	request->expression = random_text(random, arena);
+	request->omit_document = (protobuf_c_boolean)test_random_below(random, 2);
 	request->n_filters = test_random_below(random, FILTERS_MAX + 1);
 	request->filters = zeroed(arena, FILTERS_MAX * sizeof(pb_filter *));
 	for (size_t i = 0; i < request->n_filters; i++) {
@@ -194,7 +217,7 @@ static pb_gateway *random_subscribe(struct test_random *random, struct arena *ar
 			test_random_below(random, 8) ? random_value(random, arena, 0) : NULL;
 		request->filters[i] = filter;
 	}
-	return message;
+	return request;
 }
 
 static void test_subscribe(void **state)
@@ -205,13 +228,13 @@ static void test_subscribe(void **state)
 		struct arena arena = {0};
 		struct err_info refusal = {0};
 		struct wire_gateway_message ours;
-		const pb_gateway *theirs = random_subscribe(&random, &arena);
-		struct bytes bytes = packed(&theirs->base, &arena);
+		const pb_subscribe *theirs = random_request(&random, &arena);
+		struct bytes bytes = wrapped(1, packed(&theirs->base, &arena), &arena);
 		assert_int_equal(
 			wire_gateway_message_parse(bytes, &limits, &arena, &ours, &refusal), OK);
 		assert_int_equal(refusal.code, OK);
 		assert_int_equal(ours.kind, WIRE_GATEWAY_SUBSCRIBE);
-		assert_subscription(&ours.subscription, theirs->subscribe);
+		assert_subscription(&ours.subscription, theirs);
 
 		struct buffer encoded = {0};
 		assert_int_equal(wire_subscribe_encode(&encoded, &ours.subscription), OK);
@@ -233,7 +256,6 @@ static void test_small_requests(void **state)
 		struct arena arena = {0};
 		struct buffer encoded = {0};
 		const char *id = random_text(&random, &arena);
-		int64_t timestamp_ms = random_integer(&random);
 		assert_int_equal(wire_unsubscribe_encode(&encoded, bytes_of(id)), OK);
 		pb_gateway *theirs = syntrix__streamer__v1__gateway_message__unpack(
 			NULL, encoded.size, (const uint8_t *)encoded.data);
@@ -243,17 +265,82 @@ static void test_small_requests(void **state)
 		assert_string_equal(theirs->unsubscribe->subscription_id, id);
 		syntrix__streamer__v1__gateway_message__free_unpacked(theirs, NULL);
 
-		encoded.size = 0;
-		assert_int_equal(wire_heartbeat_encode(&encoded, bytes_of(id), timestamp_ms), OK);
-		theirs = syntrix__streamer__v1__gateway_message__unpack(
-			NULL, encoded.size, (const uint8_t *)encoded.data);
-		assert_non_null(theirs);
-		assert_int_equal(theirs->payload_case,
-			SYNTRIX__STREAMER__V1__GATEWAY_MESSAGE__PAYLOAD_HEARTBEAT);
-		assert_string_equal(theirs->heartbeat->gateway_id, id);
-		assert_true(theirs->heartbeat->timestamp == timestamp_ms);
-		syntrix__streamer__v1__gateway_message__free_unpacked(theirs, NULL);
 		buffer_fini(&encoded);
+		arena_fini(&arena);
+	}
+}
+
+static void test_heartbeat(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("test_heartbeat");
+	for (int round = 0; round < ROUNDS; round++) {
+		struct arena arena = {0};
+		struct buffer encoded = {0};
+		struct err_info refusal = {0};
+		struct wire_gateway_message ours;
+		Syntrix__Streamer__V1__Heartbeat theirs = SYNTRIX__STREAMER__V1__HEARTBEAT__INIT;
+		theirs.gateway_id = random_text(&random, &arena);
+		theirs.timestamp = random_integer(&random);
+		theirs.position = random_binary(&random, &arena);
+		theirs.registered = (protobuf_c_boolean)test_random_below(&random, 2);
+		struct bytes bytes = wrapped(3, packed(&theirs.base, &arena), &arena);
+		assert_int_equal(
+			wire_gateway_message_parse(bytes, &limits, &arena, &ours, &refusal), OK);
+		assert_int_equal(ours.kind, WIRE_GATEWAY_HEARTBEAT);
+		assert_text(ours.heartbeat.gateway_id, theirs.gateway_id);
+		assert_true(ours.heartbeat.timestamp_ms == theirs.timestamp);
+		assert_binary(ours.heartbeat.position, theirs.position);
+		assert_int_equal(ours.heartbeat.registered, theirs.registered);
+		assert_int_equal(wire_heartbeat_encode(&encoded, &ours.heartbeat), OK);
+		assert_encoded(&encoded, bytes);
+		arena_fini(&arena);
+	}
+}
+
+/* Each subscribe is read when its turn comes, into an arena of its own. */
+static void test_bulk(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("test_bulk");
+	for (int round = 0; round < ROUNDS / 4; round++) {
+		struct arena arena = {0};
+		struct buffer requests = {0};
+		struct buffer encoded = {0};
+		struct err_info refusal = {0};
+		struct wire_gateway_message ours;
+		pb_subscribe *list[BULK_MAX];
+		Syntrix__Streamer__V1__BulkSubscribe theirs =
+			SYNTRIX__STREAMER__V1__BULK_SUBSCRIBE__INIT;
+		theirs.bulk_id = (uint64_t)random_integer(&random);
+		theirs.n_requests = test_random_below(&random, BULK_MAX + 1);
+		theirs.requests = list;
+		for (size_t i = 0; i < theirs.n_requests; i++) {
+			list[i] = random_request(&random, &arena);
+		}
+		struct bytes bytes = wrapped(101, packed(&theirs.base, &arena), &arena);
+		assert_int_equal(
+			wire_gateway_message_parse(bytes, &limits, &arena, &ours, &refusal), OK);
+		assert_int_equal(ours.kind, WIRE_GATEWAY_BULK);
+		assert_true(ours.bulk.id == theirs.bulk_id);
+		struct bytes rest = ours.bulk.requests;
+		struct arena scratch = {0};
+		struct model_subscription one;
+		for (size_t i = 0; i < theirs.n_requests; i++) {
+			arena_reset(&scratch);
+			assert_int_equal(
+				wire_bulk_next(&rest, &limits, &scratch, &one, &refusal), OK);
+			assert_int_equal(refusal.code, OK);
+			assert_subscription(&one, list[i]);
+			assert_int_equal(wire_bulk_append(&requests, &one), OK);
+		}
+		assert_int_equal(
+			wire_bulk_next(&rest, &limits, &scratch, &one, &refusal), ERR_EMPTY);
+		ours.bulk.requests = buffer_bytes(&requests);
+		assert_int_equal(wire_bulk_encode(&encoded, &ours.bulk), OK);
+		assert_encoded(&encoded, bytes);
+		buffer_fini(&requests);
+		arena_fini(&scratch);
 		arena_fini(&arena);
 	}
 }
@@ -261,48 +348,74 @@ static void test_small_requests(void **state)
 /* ---- what the Streamer says
  * ----------------------------------------------------------------------- */
 
+static void random_event(struct test_random *random, struct arena *arena, pb_event *ret_event)
+{
+	syntrix__streamer__v1__streamer_event__init(ret_event);
+	ret_event->event_id = random_text(random, arena);
+	ret_event->database = random_text(random, arena);
+	ret_event->collection = random_text(random, arena);
+	ret_event->document_id = random_text(random, arena);
+	ret_event->operation = SYNTRIX__STREAMER__V1__OPERATION_TYPE__OPERATION_TYPE_DELETE;
+	ret_event->document_data = random_binary(random, arena);
+	ret_event->timestamp = random_integer(random);
+	ret_event->cluster_seconds = (uint32_t)random_integer(random);
+	ret_event->cluster_increment = (uint32_t)random_integer(random);
+	ret_event->received_us = random_integer(random);
+	ret_event->document_hash = random_binary(random, arena);
+}
+
+static void assert_event(const struct model_delivery *ours, const pb_event *theirs)
+{
+	assert_text(ours->event_id, theirs->event_id);
+	assert_text(ours->database, theirs->database);
+	assert_text(ours->collection, theirs->collection);
+	assert_text(ours->document_id, theirs->document_id);
+	assert_int_equal(ours->operation, MODEL_DELETE);
+	assert_binary(ours->document, theirs->document_data);
+	assert_true(ours->timestamp_ms == theirs->timestamp);
+	assert_true(ours->cluster_seconds == theirs->cluster_seconds);
+	assert_true(ours->cluster_increment == theirs->cluster_increment);
+	assert_true(ours->received_us == theirs->received_us);
+	assert_binary(ours->document_hash, theirs->document_hash);
+}
+
 static void test_delivery(void **state)
 {
 	(void)state;
 	struct test_random random = test_random_start("test_delivery");
 	for (int round = 0; round < ROUNDS; round++) {
 		struct arena arena = {0};
-		Syntrix__Streamer__V1__StreamerEvent event;
-		syntrix__streamer__v1__streamer_event__init(&event);
-		event.event_id = random_text(&random, &arena);
-		event.database = random_text(&random, &arena);
-		event.collection = random_text(&random, &arena);
-		event.document_id = random_text(&random, &arena);
-		event.operation = SYNTRIX__STREAMER__V1__OPERATION_TYPE__OPERATION_TYPE_DELETE;
-		event.timestamp = random_integer(&random);
-		event.received_us = random_integer(&random);
-		const char *document = random_text(&random, &arena);
-		event.document_data =
-			(ProtobufCBinaryData){strlen(document), (uint8_t *)(uintptr_t)document};
+		pb_event event;
+		random_event(&random, &arena, &event);
 		struct bytes encoded = packed(&event.base, &arena);
 
-		const char *ids[3];
+		char *ids[3];
 		char run[2048];
 		size_t run_size = 0;
-		size_t count = 1 + test_random_below(&random, 3);
-		for (size_t i = 0; i < count; i++) {
+		pb_delivery theirs = SYNTRIX__STREAMER__V1__EVENT_DELIVERY__INIT;
+		theirs.n_subscription_ids = 1 + test_random_below(&random, 3);
+		theirs.subscription_ids = ids;
+		for (size_t i = 0; i < theirs.n_subscription_ids; i++) {
 			ids[i] = random_text(&random, &arena);
 			run_size += wire_id_write(bytes_of(ids[i]), run + run_size);
 		}
-		size_t size = wire_delivery_size(run_size, encoded.size);
+		theirs.event = &event;
+		bool is_marked = test_random_below(&random, 2) == 1;
+		if (is_marked) {
+			theirs.position = random_binary(&random, &arena);
+			theirs.replayed = (protobuf_c_boolean)test_random_below(&random, 2);
+			theirs.more = (protobuf_c_boolean)test_random_below(&random, 2);
+		}
+		const struct model_mark mark = {
+			{(const char *)theirs.position.data, theirs.position.len}, theirs.replayed,
+			theirs.more};
+		const struct model_mark *said = is_marked ? &mark : NULL;
+		size_t size = wire_delivery_size(run_size, encoded.size, said);
 		char *place = arena_alloc(&arena, size + 1);
 		assert_non_null(place);
-		wire_delivery_write((struct bytes){run, run_size}, encoded, place);
-		pb_streamer *theirs = syntrix__streamer__v1__streamer_message__unpack(
-			NULL, size, (const uint8_t *)place);
-		assert_non_null(theirs);
-		assert_int_equal(theirs->payload_case,
-			SYNTRIX__STREAMER__V1__STREAMER_MESSAGE__PAYLOAD_DELIVERY);
-		assert_int_equal(theirs->delivery->n_subscription_ids, count);
-		for (size_t i = 0; i < count; i++) {
-			assert_string_equal(theirs->delivery->subscription_ids[i], ids[i]);
-		}
-		assert_string_equal(theirs->delivery->event->event_id, event.event_id);
+		wire_delivery_write((struct bytes){run, run_size}, encoded, said, place);
+		assert_true(bytes_equal((struct bytes){place, size},
+			wrapped(1, packed(&theirs.base, &arena), &arena)));
 
 		struct wire_streamer_message ours;
 		struct model_delivery delivery;
@@ -311,18 +424,40 @@ static void test_delivery(void **state)
 			OK);
 		assert_int_equal(ours.kind, WIRE_STREAMER_DELIVERY);
 		assert_true(bytes_equal(ours.run, (struct bytes){run, run_size}));
+		assert_binary(ours.mark.position, theirs.position);
+		assert_int_equal(ours.mark.replayed, theirs.replayed);
+		assert_int_equal(ours.mark.more, theirs.more);
 		assert_int_equal(wire_delivery_parse(ours.event, &delivery), OK);
-		assert_text(delivery.event_id, event.event_id);
-		assert_text(delivery.database, event.database);
-		assert_text(delivery.collection, event.collection);
-		assert_text(delivery.document_id, event.document_id);
-		assert_text(delivery.document, document);
-		assert_int_equal(delivery.operation, MODEL_DELETE);
-		assert_true(delivery.timestamp_ms == event.timestamp);
-		assert_true(delivery.received_us == event.received_us);
-		syntrix__streamer__v1__streamer_message__free_unpacked(theirs, NULL);
+		assert_event(&delivery, &event);
 		arena_fini(&arena);
 	}
+}
+
+static pb_answer *random_answer(struct test_random *random, struct arena *arena)
+{
+	pb_answer *answer = zeroed(arena, sizeof(*answer));
+	syntrix__streamer__v1__subscribe_response__init(answer);
+	answer->subscription_id = random_text(random, arena);
+	answer->code = (Syntrix__Streamer__V1__SubscribeResponse__Code)test_random_below(random, 7);
+	answer->success = answer->code == 0;
+	answer->error = random_text(random, arena);
+	answer->filter = (uint32_t)random_integer(random);
+	answer->line = (uint32_t)random_integer(random);
+	answer->column = (uint32_t)random_integer(random);
+	answer->hint = random_text(random, arena);
+	answer->live_after = random_binary(random, arena);
+	return answer;
+}
+
+static void assert_answer(const struct model_answer *ours, const pb_answer *theirs)
+{
+	assert_text(ours->id, theirs->subscription_id);
+	assert_text(ours->text, theirs->error);
+	assert_int_equal(ours->refusal, theirs->code);
+	assert_true(ours->filter == theirs->filter);
+	assert_true(ours->line == theirs->line && ours->column == theirs->column);
+	assert_text(ours->hint, theirs->hint);
+	assert_binary(ours->live_after, theirs->live_after);
 }
 
 static void test_answers(void **state)
@@ -332,67 +467,48 @@ static void test_answers(void **state)
 	for (int round = 0; round < ROUNDS; round++) {
 		struct arena arena = {0};
 		struct buffer encoded = {0};
-		bool accepted = test_random_below(&random, 2) == 1;
-		const struct model_answer answer = {.id = bytes_of(random_text(&random, &arena)),
-			.refusal = accepted ? MODEL_ACCEPTED : MODEL_REFUSED_FILTER,
-			.filter = accepted ? 0 : 3,
-			.text = bytes_of(accepted ? "" : random_text(&random, &arena)),
-			.hint = bytes_of(accepted ? "" : random_text(&random, &arena))};
-		assert_int_equal(wire_answer_encode(&encoded, &answer), OK);
-		pb_streamer *theirs = syntrix__streamer__v1__streamer_message__unpack(
-			NULL, encoded.size, (const uint8_t *)encoded.data);
-		assert_non_null(theirs);
-		assert_text(answer.id, theirs->subscribe_response->subscription_id);
-		assert_text(answer.text, theirs->subscribe_response->error);
-		assert_text(answer.hint, theirs->subscribe_response->hint);
-		assert_int_equal(theirs->subscribe_response->success, accepted);
-		assert_int_equal(theirs->subscribe_response->code, answer.refusal);
-		assert_int_equal(theirs->subscribe_response->filter, answer.filter);
 		struct wire_streamer_message ours;
-		assert_int_equal(
-			wire_streamer_message_parse(buffer_bytes(&encoded), &arena, &ours), OK);
+		const pb_answer *theirs = random_answer(&random, &arena);
+		struct bytes bytes = wrapped(3, packed(&theirs->base, &arena), &arena);
+		assert_int_equal(wire_streamer_message_parse(bytes, &arena, &ours), OK);
 		assert_int_equal(ours.kind, WIRE_STREAMER_ANSWER);
-		assert_true(bytes_equal(ours.answer.text, answer.text));
-		assert_int_equal(ours.answer.refusal, answer.refusal);
-		syntrix__streamer__v1__streamer_message__free_unpacked(theirs, NULL);
+		assert_answer(&ours.answer, theirs);
+		assert_int_equal(wire_answer_encode(&encoded, &ours.answer), OK);
+		assert_encoded(&encoded, bytes);
+		arena_fini(&arena);
+	}
+}
 
-		encoded.size = 0;
-		int64_t timestamp_ms = random_integer(&random);
-		assert_int_equal(wire_heartbeat_ack_encode(&encoded, timestamp_ms), OK);
-		theirs = syntrix__streamer__v1__streamer_message__unpack(
-			NULL, encoded.size, (const uint8_t *)encoded.data);
-		assert_non_null(theirs);
-		assert_true(theirs->heartbeat_ack->timestamp == timestamp_ms);
-		syntrix__streamer__v1__streamer_message__free_unpacked(theirs, NULL);
-		buffer_fini(&encoded);
+static void test_heartbeat_ack(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("test_heartbeat_ack");
+	for (int round = 0; round < ROUNDS; round++) {
+		struct arena arena = {0};
+		struct buffer encoded = {0};
+		struct wire_streamer_message ours;
+		Syntrix__Streamer__V1__HeartbeatAck theirs =
+			SYNTRIX__STREAMER__V1__HEARTBEAT_ACK__INIT;
+		theirs.timestamp = random_integer(&random);
+		theirs.position = random_binary(&random, &arena);
+		theirs.source =
+			(Syntrix__Streamer__V1__HeartbeatAck__Source)test_random_below(&random, 4);
+		theirs.source_lag_ms = random_integer(&random);
+		struct bytes bytes = wrapped(2, packed(&theirs.base, &arena), &arena);
+		assert_int_equal(wire_streamer_message_parse(bytes, &arena, &ours), OK);
+		assert_int_equal(ours.kind, WIRE_STREAMER_HEARTBEAT_ACK);
+		assert_true(ours.ack.timestamp_ms == theirs.timestamp);
+		assert_binary(ours.ack.position, theirs.position);
+		assert_int_equal(ours.ack.source, theirs.source);
+		assert_true(ours.ack.source_lag_ms == theirs.source_lag_ms);
+		assert_int_equal(wire_heartbeat_ack_encode(&encoded, &ours.ack), OK);
+		assert_encoded(&encoded, bytes);
 		arena_fini(&arena);
 	}
 }
 
 /* ---- the extensions ---------------------------------------------------------------------------
  */
-
-typedef Syntrix__Streamer__V1__Hello pb_hello;
-typedef Syntrix__Streamer__V1__Welcome pb_welcome;
-typedef Syntrix__Streamer__V1__Gap pb_gap;
-typedef Syntrix__Streamer__V1__Notice pb_notice;
-
-static ProtobufCBinaryData random_binary(struct test_random *random, struct arena *arena)
-{
-	char bytes[40];
-	size_t size = test_random_below(random, sizeof(bytes));
-	for (size_t i = 0; i < size; i++) {
-		bytes[i] = (char)test_random_below(random, 256);
-	}
-	struct bytes copy = arena_copy(arena, (struct bytes){bytes, size});
-	assert_true(copy.data || size == 0);
-	return binary(copy);
-}
-
-static void assert_binary(struct bytes ours, ProtobufCBinaryData theirs)
-{
-	assert_true(bytes_equal(ours, (struct bytes){(const char *)theirs.data, theirs.len}));
-}
 
 static void test_hello(void **state)
 {
@@ -453,7 +569,6 @@ static void test_welcome(void **state)
 	}
 }
 
-/* Which subscriptions a Gap concerns, and a change without its document, are passed over. */
 static void test_gap(void **state)
 {
 	(void)state;
@@ -465,13 +580,12 @@ static void test_gap(void **state)
 		char *ids[] = {random_text(&random, &arena), random_text(&random, &arena)};
 		Syntrix__Streamer__V1__StreamerEvent event;
 		syntrix__streamer__v1__streamer_event__init(&event);
-		event.event_id = random_text(&random, &arena);
+		event.event_id = "e";
 		pb_gap theirs = SYNTRIX__STREAMER__V1__GAP__INIT;
 		theirs.after = random_binary(&random, &arena);
 		theirs.until = random_binary(&random, &arena);
 		theirs.reason = (Syntrix__Streamer__V1__Gap__Reason)test_random_below(&random, 4);
 		theirs.events = (uint64_t)random_integer(&random);
-		struct bytes known = wrapped(101, packed(&theirs.base, &arena), &arena);
 		theirs.subscription_ids = ids;
 		theirs.n_subscription_ids = test_random_below(&random, 3);
 		theirs.event = test_random_below(&random, 2) ? &event : NULL;
@@ -482,8 +596,17 @@ static void test_gap(void **state)
 		assert_binary(ours.gap.until, theirs.until);
 		assert_int_equal(ours.gap.reason, theirs.reason);
 		assert_true(ours.gap.events == theirs.events);
+		struct bytes rest = ours.gap.run;
+		struct bytes id;
+		for (size_t i = 0; i < theirs.n_subscription_ids; i++) {
+			assert_true(wire_id_next(&rest, &id));
+			assert_text(id, ids[i]);
+		}
+		assert_false(wire_id_next(&rest, &id));
+		assert_true(bytes_equal(ours.gap.event,
+			theirs.event ? packed(&event.base, &arena) : (struct bytes){NULL, 0}));
 		assert_int_equal(wire_gap_encode(&encoded, &ours.gap), OK);
-		assert_encoded(&encoded, known);
+		assert_encoded(&encoded, bytes);
 		arena_fini(&arena);
 	}
 }
@@ -507,6 +630,80 @@ static void test_notice(void **state)
 		assert_int_equal(ours.notice.code, theirs.code);
 		assert_text(ours.notice.text, theirs.text);
 		assert_int_equal(wire_notice_encode(&encoded, &ours.notice), OK);
+		assert_encoded(&encoded, bytes);
+		arena_fini(&arena);
+	}
+}
+
+static void test_bulk_answer(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("test_bulk_answer");
+	for (int round = 0; round < ROUNDS; round++) {
+		struct arena arena = {0};
+		struct buffer refused = {0};
+		struct buffer encoded = {0};
+		struct wire_streamer_message ours;
+		pb_answer *list[BULK_MAX];
+		Syntrix__Streamer__V1__BulkSubscribeResponse theirs =
+			SYNTRIX__STREAMER__V1__BULK_SUBSCRIBE_RESPONSE__INIT;
+		theirs.bulk_id = (uint64_t)random_integer(&random);
+		theirs.accepted = (uint32_t)random_integer(&random);
+		theirs.n_refused = test_random_below(&random, BULK_MAX + 1);
+		theirs.refused = list;
+		for (size_t i = 0; i < theirs.n_refused; i++) {
+			list[i] = random_answer(&random, &arena);
+		}
+		theirs.live_after = random_binary(&random, &arena);
+		struct bytes bytes = wrapped(102, packed(&theirs.base, &arena), &arena);
+		assert_int_equal(wire_streamer_message_parse(bytes, &arena, &ours), OK);
+		assert_int_equal(ours.kind, WIRE_STREAMER_BULK_ANSWER);
+		assert_true(ours.bulk_answer.id == theirs.bulk_id);
+		assert_true(ours.bulk_answer.accepted == theirs.accepted);
+		assert_binary(ours.bulk_answer.live_after, theirs.live_after);
+		struct bytes rest = ours.bulk_answer.refused;
+		struct model_answer one;
+		for (size_t i = 0; i < theirs.n_refused; i++) {
+			assert_int_equal(wire_bulk_refused_next(&rest, &one), OK);
+			assert_answer(&one, list[i]);
+			assert_int_equal(wire_bulk_refuse(&refused, &one), OK);
+		}
+		assert_int_equal(wire_bulk_refused_next(&rest, &one), ERR_EMPTY);
+		ours.bulk_answer.refused = buffer_bytes(&refused);
+		assert_int_equal(wire_bulk_answer_encode(&encoded, &ours.bulk_answer), OK);
+		assert_encoded(&encoded, bytes);
+		buffer_fini(&refused);
+		arena_fini(&arena);
+	}
+}
+
+static void test_ends(void **state)
+{
+	(void)state;
+	struct test_random random = test_random_start("test_ends");
+	for (int round = 0; round < ROUNDS; round++) {
+		struct arena arena = {0};
+		struct buffer encoded = {0};
+		struct wire_streamer_message ours;
+		Syntrix__Streamer__V1__UnsubscribeResponse one =
+			SYNTRIX__STREAMER__V1__UNSUBSCRIBE_RESPONSE__INIT;
+		one.subscription_id = random_text(&random, &arena);
+		struct bytes bytes = wrapped(103, packed(&one.base, &arena), &arena);
+		assert_int_equal(wire_streamer_message_parse(bytes, &arena, &ours), OK);
+		assert_int_equal(ours.kind, WIRE_STREAMER_UNSUBSCRIBED);
+		assert_text(ours.unsubscribed_id, one.subscription_id);
+		assert_int_equal(wire_unsubscribed_encode(&encoded, ours.unsubscribed_id), OK);
+		assert_encoded(&encoded, bytes);
+
+		Syntrix__Streamer__V1__GoingAway all = SYNTRIX__STREAMER__V1__GOING_AWAY__INIT;
+		all.deadline_ms = (uint32_t)random_integer(&random);
+		all.reason = random_text(&random, &arena);
+		bytes = wrapped(105, packed(&all.base, &arena), &arena);
+		assert_int_equal(wire_streamer_message_parse(bytes, &arena, &ours), OK);
+		assert_int_equal(ours.kind, WIRE_STREAMER_GOING_AWAY);
+		assert_true(ours.going_away.deadline_ms == all.deadline_ms);
+		assert_text(ours.going_away.reason, all.reason);
+		assert_int_equal(wire_going_away_encode(&encoded, &ours.going_away), OK);
 		assert_encoded(&encoded, bytes);
 		arena_fini(&arena);
 	}
@@ -575,12 +772,17 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_subscribe),
 		cmocka_unit_test(test_small_requests),
+		cmocka_unit_test(test_heartbeat),
+		cmocka_unit_test(test_bulk),
 		cmocka_unit_test(test_delivery),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_heartbeat_ack),
 		cmocka_unit_test(test_hello),
 		cmocka_unit_test(test_welcome),
 		cmocka_unit_test(test_gap),
 		cmocka_unit_test(test_notice),
+		cmocka_unit_test(test_bulk_answer),
+		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_changes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

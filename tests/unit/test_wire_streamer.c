@@ -72,9 +72,9 @@ static void test_delivery_splice(void **state)
 		struct buffer run = {0};
 		char *event = calloc(1, size + 1);
 		write_run(&run, ids, 2);
-		size_t whole = wire_delivery_size(run.size, size);
+		size_t whole = wire_delivery_size(run.size, size, NULL);
 		char *place = malloc(whole);
-		wire_delivery_write(buffer_bytes(&run), (struct bytes){event, size}, place);
+		wire_delivery_write(buffer_bytes(&run), (struct bytes){event, size}, NULL, place);
 		struct buffer expected = {0};
 		struct buffer delivery = {0};
 		proto_text(&delivery, 1, "s1");
@@ -96,6 +96,72 @@ static void test_delivery_splice(void **state)
 	}
 	/* A whole delivery is read where it is. */
 	assert_int_equal(arena.total, 0);
+	arena_fini(&arena);
+}
+
+/* A mark that says nothing leaves the delivery as the original's. */
+static void test_delivery_marks(void **state)
+{
+	(void)state;
+	static char long_position[300];
+	const struct model_mark marks[] = {{.more = false}, {.position = RAW("\0p")},
+		{.replayed = true}, {.more = true},
+		{{long_position, sizeof(long_position)}, true, true}};
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		struct arena arena = {0};
+		struct buffer expected = {0};
+		struct buffer delivery = {0};
+		struct wire_streamer_message message;
+		char place[400];
+		proto_text(&delivery, 1, "s");
+		proto_text(&delivery, 2, "event");
+		if (marks[i].position.size > 0) {
+			proto_bytes(&delivery, 100, marks[i].position);
+		}
+		if (marks[i].replayed) {
+			proto_integer(&delivery, 101, 1);
+		}
+		if (marks[i].more) {
+			proto_integer(&delivery, 102, 1);
+		}
+		proto_message(&expected, 1, &delivery);
+		assert_int_equal(wire_delivery_size(3, 5, &marks[i]), expected.size);
+		wire_delivery_write(RAW("\x0a\x01s"), bytes_of("event"), &marks[i], place);
+		assert_bytes(((struct bytes){place, expected.size}), buffer_bytes(&expected));
+		assert_int_equal(
+			wire_streamer_message_parse(buffer_bytes(&expected), &arena, &message), OK);
+		assert_text(message.event, "event");
+		assert_bytes(message.mark.position, marks[i].position);
+		assert_int_equal(message.mark.replayed, marks[i].replayed);
+		assert_int_equal(message.mark.more, marks[i].more);
+		assert_int_equal(arena.total, 0);
+		buffer_fini(&expected);
+		arena_fini(&arena);
+	}
+}
+
+/* Of another type they say nothing; they may stand before the ids and between them. */
+static void test_marks_anywhere(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	struct buffer bytes = {0};
+	struct buffer delivery = {0};
+	struct wire_streamer_message message;
+	proto_integer(&delivery, 101, 1);
+	proto_text(&delivery, 1, "a");
+	proto_text(&delivery, 100, "p");
+	proto_integer(&delivery, 100, 7);
+	proto_text(&delivery, 101, "");
+	proto_text(&delivery, 102, "yes");
+	proto_text(&delivery, 1, "b");
+	proto_message(&bytes, 1, &delivery);
+	assert_int_equal(wire_streamer_message_parse(buffer_bytes(&bytes), &arena, &message), OK);
+	assert_text(message.mark.position, "p");
+	assert_true(message.mark.replayed);
+	assert_false(message.mark.more);
+	assert_run(message.run, (const struct bytes[]){bytes_of("a"), bytes_of("b")}, 2);
+	buffer_fini(&bytes);
 	arena_fini(&arena);
 }
 
@@ -155,7 +221,10 @@ static void test_delivery_fields(void **state)
 	struct model_delivery parsed;
 	assert_int_equal(wire_delivery_parse((struct bytes){0}, &parsed), OK);
 	assert_int_equal(parsed.operation, MODEL_NO_OPERATION);
+	proto_integer(&event, 100, 55);
+	proto_integer(&event, 101, 66);
 	proto_integer(&event, 102, 77);
+	proto_text(&event, 103, "hash");
 	proto_text(&event, 4, "old");
 	proto_text(&event, 1, "e");
 	proto_text(&event, 2, "d");
@@ -171,6 +240,9 @@ static void test_delivery_fields(void **state)
 	assert_text(parsed.database, "d");
 	assert_text(parsed.collection, "c");
 	assert_text(parsed.document_id, "i");
+	assert_int_equal(parsed.cluster_seconds, 55);
+	assert_int_equal(parsed.cluster_increment, 66);
+	assert_text(parsed.document_hash, "hash");
 	assert_text(parsed.document, "{\xff}");
 	assert_int_equal(parsed.operation, MODEL_DELETE);
 	assert_true(parsed.timestamp_ms == INT64_MIN);
@@ -272,14 +344,50 @@ static void test_heartbeat_ack(void **state)
 	const int64_t times[] = {0, 1, -1, INT64_MAX, INT64_MIN};
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
 		buffer.size = 0;
-		assert_int_equal(wire_heartbeat_ack_encode(&buffer, times[i]), OK);
+		assert_int_equal(wire_heartbeat_ack_encode(&buffer,
+					 &(struct model_heartbeat_ack){.timestamp_ms = times[i]}),
+			OK);
 		struct wire_streamer_message message;
 		assert_int_equal(
 			wire_streamer_message_parse(buffer_bytes(&buffer), &arena, &message), OK);
 		assert_int_equal(message.kind, WIRE_STREAMER_HEARTBEAT_ACK);
-		assert_true(message.heartbeat_timestamp_ms == times[i]);
+		assert_true(message.ack.timestamp_ms == times[i]);
 	}
 	buffer_fini(&buffer);
+	arena_fini(&arena);
+}
+
+/* As the original's, when it says no more than that; and of a newer server. */
+static void test_heartbeat_ack_fields(void **state)
+{
+	(void)state;
+	struct arena arena = {0};
+	struct buffer bytes = {0};
+	struct buffer ack = {0};
+	struct wire_streamer_message message;
+	const struct model_heartbeat_ack all = {.timestamp_ms = 1,
+		.position = RAW("\0p"),
+		.source = MODEL_SOURCE_AWAY,
+		.source_lag_ms = 300};
+	assert_int_equal(
+		wire_heartbeat_ack_encode(&bytes, &(struct model_heartbeat_ack){.timestamp_ms = 1}),
+		OK);
+	assert_bytes(buffer_bytes(&bytes), RAW("\x12\x02\x08\x01"));
+	bytes.size = 0;
+	assert_int_equal(wire_heartbeat_ack_encode(&bytes, &all), OK);
+	assert_bytes(buffer_bytes(&bytes),
+		RAW("\x12\x0e\x08\x01\xa2\x06\x02\0p\xa8\x06\x03\xb0\x06\xac\x02"));
+	static const uint64_t sources[] = {4, 200, UINT64_MAX};
+	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++) {
+		bytes.size = 0;
+		proto_integer(&ack, 101, 1);
+		proto_integer(&ack, 101, sources[i]);
+		proto_message(&bytes, 2, &ack);
+		assert_int_equal(
+			wire_streamer_message_parse(buffer_bytes(&bytes), &arena, &message), OK);
+		assert_int_equal(message.ack.source, MODEL_SOURCE_UNKNOWN);
+	}
+	buffer_fini(&bytes);
 	arena_fini(&arena);
 }
 
@@ -288,12 +396,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_delivery_splice),
+		cmocka_unit_test(test_delivery_marks),
+		cmocka_unit_test(test_marks_anywhere),
 		cmocka_unit_test(test_delivery_orders),
 		cmocka_unit_test(test_delivery_fields),
 		cmocka_unit_test(test_operation_of_another_type),
 		cmocka_unit_test(test_answer),
 		cmocka_unit_test(test_answer_of_the_original),
 		cmocka_unit_test(test_heartbeat_ack),
+		cmocka_unit_test(test_heartbeat_ack_fields),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

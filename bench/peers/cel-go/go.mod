@@ -2,7 +2,12 @@ module streamer/bench/peers/cel-go
 
 go 1.23
 
-require github.com/google/cel-go v0.26.1
+require (
+	github.com/google/cel-go v0.26.1
+	streamer/bench/peers/match-go v0.0.0
+)
+
+replace streamer/bench/peers/match-go => ../match-go
 
 require (
 	cel.dev/expr v0.24.0 // indirect

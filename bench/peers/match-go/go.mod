@@ -1,0 +1,3 @@
+module streamer/bench/peers/match-go
+
+go 1.23
