@@ -339,7 +339,7 @@ static enum err churn(struct run *run, struct matching_result *result)
 static enum err tell_listed(const struct run *run, const struct matching_listed *listed)
 {
 	const struct event *event = run->batch[listed->event];
-	struct bytes ids = listed->run.ids;
+	struct bytes ids = subs_run_ids(&listed->run);
 	struct bytes id;
 	enum err err = OK;
 	while (err == OK && wire_id_next(&ids, &id)) {

@@ -188,21 +188,22 @@ static enum err list_run(struct matching_engine *engine, uint32_t event, const s
 static void copy_run(const struct subs_run *run)
 {
 	struct matching_stream *stream = run->handle;
-	if (stream->used + run->ids.size > MATCHING_SEND_BYTES) {
+	const struct bytes ids = subs_run_ids(run);
+	if (stream->used + ids.size > MATCHING_SEND_BYTES) {
 		stream->used = 0;
 	}
-	if (run->ids.size <= MATCHING_SEND_BYTES) {
-		memcpy(stream->send + stream->used, run->ids.data, run->ids.size);
-		stream->used += run->ids.size;
+	if (ids.size <= MATCHING_SEND_BYTES) {
+		memcpy(stream->send + stream->used, ids.data, ids.size);
+		stream->used += ids.size;
 	}
 }
 
 static enum err list_hit(struct matching_engine *engine, const struct match_hit *hit)
 {
 	struct subs_run run;
-	const struct subs_group *group = subs_next_run(hit->query, NULL, &run);
+	const struct subs_holder *holder = subs_next_run(hit->query, NULL, &run);
 	enum err err = OK;
-	for (; err == OK && group; group = subs_next_run(hit->query, group, &run)) {
+	for (; err == OK && holder; holder = subs_next_run(hit->query, holder, &run)) {
 		err = list_run(engine, hit->event, &run);
 		if (engine->copies_ids) {
 			copy_run(&run);

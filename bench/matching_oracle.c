@@ -413,7 +413,7 @@ enum err matching_oracle_compare(struct matching_oracle *oracle, struct event *c
 		oracle->events++;
 		evaluate_all(oracle, events[i]);
 		for (; at < engine->listed_count && engine->listed[at].event == i; at++) {
-			struct bytes run = engine->listed[at].run.ids;
+			struct bytes run = subs_run_ids(&engine->listed[at].run);
 			struct bytes id;
 			while (wire_id_next(&run, &id)) {
 				take_id(oracle, events[i], id);

@@ -1,5 +1,5 @@
 /*
- * base: what every module stands on: errors, memory, bytes, arena, map, ring, log.
+ * base: what every module stands on: errors, memory, bytes, arena, pool, map, ring, log.
  * Owns: nothing; every object belongs to its caller.
  * Threads: none of these is shared, except a ring (one producer, one consumer).
  * Errors: `enum err`; running out of memory is ERR_MEMORY and changes nothing.
@@ -83,11 +83,13 @@ void mem_free(void *pointer);                             /* NULL is fine */
 
 /*
  * Bytes that this thread has allocated less those that it has freed, as the allocator rounds them;
- * it wraps around, and stands still under a test's hook. Only the difference between two calls says
- * something: what was done between them has taken so much, or given back.
+ * it wraps around, and under a test's hook knows only what it is told by mem_note. Only the
+ * difference between two calls says something: what was done between them has taken so much, or
+ * given back.
  */
 size_t mem_used(void);
-/* Another library's memory, about: so much more, or fewer, is in use on behalf of this thread. */
+/* What the allocator does not see, such as a pool's pieces or another library's memory, about: so
+ * much more, or fewer, is in use on behalf of this thread. */
 void mem_note(size_t more, size_t fewer);
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -140,13 +142,35 @@ enum err arena_reserve(struct arena *arena, size_t size) MUST_CHECK;
 /* A copy of `bytes`, with a NUL behind it. Data is NULL on lack only. */
 struct bytes arena_copy(struct arena *arena, struct bytes bytes) MUST_CHECK;
 
+/* ---- pool ------------------------------------------------------------------------------------ */
+
+#define POOL_PIECE_MAX 512 /* bytes; larger ones come from the allocator */
+
+/*
+ * Small pieces in great numbers, without a header for each, whose coming and going costs the same
+ * however many there are. Zeroed is empty and valid; it must not move while it has pieces. What
+ * mem_used knows of it are the pieces; room that others have left is there for the next.
+ */
+struct pool {
+	struct pool_link *slabs[POOL_PIECE_MAX / 8]; /* with room, for each size */
+	struct pool_link *blocks;                    /* with slabs to give, and pieces in use */
+	struct pool_link *empty;                     /* blocks without pieces */
+	size_t block_bytes;                          /* of the newest block */
+};
+
+void *pool_alloc(struct pool *pool, size_t size) MUST_CHECK; /* 8-aligned; NULL on lack */
+void pool_free(struct pool *pool, void *piece, size_t size); /* the size that was asked for */
+/* Gives a block back that has no pieces, unless it is the last such; whether there are more. */
+bool pool_trim(struct pool *pool);
+void pool_fini(struct pool *pool); /* all pieces have been freed */
+
 /* ---- map ------------------------------------------------------------------------------------- */
 
 /*
- * Table of items that the caller owns, in which no single call moves more than some thousand slots,
- * however many items there are, and none waits for memory by the megabyte. A type's hashes are
- * those of one key under one seed, whether computed from the item or the key; the seed is secret.
- * If many keys have one hash for a seed the map goes on to another by itself.
+ * Table of items, 8-aligned, that the caller owns, in which no single call moves more than some
+ * thousand slots, however many items there are, and none waits for memory by the megabyte. A type's
+ * hashes are those of one key under one seed, whether computed from the item or the key; the seed
+ * is secret. If many keys have one hash for a seed the map goes on to another by itself.
  */
 struct map_type {
 	uint64_t (*hash_key)(const void *key, uint64_t seed);
@@ -157,6 +181,7 @@ struct map_table {
 	struct map_entry *entries; /* 2^depth of them; NULL: empty */
 	uint32_t depth;
 	uint32_t deepest; /* segments that stand in one entry only */
+	size_t drained;   /* entries at the end whose segments have been emptied for good */
 };
 struct map {
 	size_t count;
@@ -186,6 +211,11 @@ enum err map_insert(struct map *map, void *item) MUST_CHECK;
 bool map_remove(struct map *map, const void *item); /* by pointer; false: it is not there */
 /* Walks all items; start with *cursor = 0; NULL at the end. The map must not change meanwhile. */
 void *map_next(const struct map *map, size_t *cursor);
+/*
+ * Takes any item out, without a look at it, so that a large map is taken apart a little at a time;
+ * NULL: it is empty. Until then nothing else is done with it.
+ */
+void *map_drain(struct map *map);
 
 /* ---- ring ------------------------------------------------------------------------------------ */
 

@@ -1,6 +1,6 @@
 /*
  * Extendible hashing. A directory, indexed by the first bits of a hash, leads to segments; items of
- * a segment share at least those bits. A segment is an array in the order of the last 32 bits of
+ * a segment share at least those bits. A segment is an array in the order of the last ORDER_BITS of
  * the hashes. These scale to an item's home, which is a cache line, and the item stands there or,
  * behind those before it in order, in the next free slot. So a search ends at a free slot, or where
  * the order says. Nothing wraps round: behind the homes there are spare slots, of which the last is
@@ -20,22 +20,27 @@
 
 #include <string.h>
 
-#define LINE ((size_t)4) /* slots in a cache line: homes are at their beginnings */
+#define LINE ((size_t)8) /* slots in a cache line: homes are at their beginnings */
 #define CAPACITY_MIN 8U
 #define SLOTS_MAX 4096U           /* homes of a segment */
 #define END_MAX ((size_t)1 << 31) /* slots of a segment that cannot be split */
 #define MERGE_MAX 1536U           /* items of two segments that are made one */
 #define PROBES_MAX 64U            /* from an item's home to its place */
+#define FETCHED_AHEAD 8U          /* items, of which a hash is asked */
 #define MOVES 64U                 /* items of the old table for each insertion */
 #define DIRECTORY_MIN 32U /* so many segments, or one for each ITEMS_LEAST, may be told apart */
 #define ITEMS_LEAST 128U
 
 _Static_assert(SIZE_MAX >= UINT64_MAX, "a cursor has 64 bits");
 
-struct map_slot {
-	uint64_t hash;
-	void *item; /* NULL: free */
-};
+/*
+ * A slot is one word, 0 if it is free: the order, a mark, and the address of the item, which has 48
+ * bits of which the last three are 0. Of the rest of the hash a split has to ask the item.
+ */
+#define ORDER_BITS 18
+#define ADDRESS_BITS 45
+#define ADDRESS ((UINT64_C(1) << ADDRESS_BITS) - 1)
+#define MARK (UINT64_C(1) << ADDRESS_BITS)
 
 struct map_segment {
 	void *memory; /* this begins somewhere in it, so that the slots begin with a line */
@@ -43,7 +48,7 @@ struct map_segment {
 	uint32_t end; /* slots */
 	uint32_t count;
 	uint32_t depth; /* bits that its items share */
-	struct map_slot slots[];
+	uint64_t slots[];
 };
 
 /* What a directory has for each value of the first bits. Segments of less depth stand in several.
@@ -56,17 +61,33 @@ struct map_entry {
 struct map_old {
 	struct map_table table;
 	uint64_t seed;
-	size_t left; /* entries before this may have items */
 };
 
 static uint32_t order_of(uint64_t hash)
 {
-	return (uint32_t)hash;
+	return (uint32_t)hash & ((1U << ORDER_BITS) - 1);
 }
 
-static size_t home_of(uint64_t hash, uint64_t capacity)
+static uint32_t order_in(uint64_t slot)
 {
-	return (size_t)((order_of(hash) * capacity) >> 32) & ~(LINE - 1);
+	return (uint32_t)(slot >> (64 - ORDER_BITS));
+}
+
+static void *item_in(uint64_t slot)
+{
+	return (void *)(uintptr_t)((slot & ADDRESS) << 3); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+static uint64_t slot_of(uint32_t order, const void *item)
+{
+	uint64_t address = (uintptr_t)item;
+	check((address & ~(ADDRESS << 3)) == 0);
+	return (uint64_t)order << (64 - ORDER_BITS) | address >> 3;
+}
+
+static size_t home_of(uint32_t order, uint64_t capacity)
+{
+	return (size_t)((order * capacity) >> ORDER_BITS) & ~(LINE - 1);
 }
 
 static size_t number_of(const struct map_table *table, uint64_t hash)
@@ -82,44 +103,35 @@ static size_t width_of(const struct map_table *table, const struct map_segment *
 
 /* ---- segments -------------------------------------------------------------------------------- */
 
-/* Items of one segment or two, in order; of them those whose hash has `bits` in `mask`. */
+/* Items of one segment or two, in order; of them those whose slots have `bits` in `mask`. */
 struct source {
 	const struct map_segment *one, *other; /* the other may be NULL */
 	uint32_t at_one, at_other;
 	uint64_t mask, bits;
 };
 
-static const struct map_slot *peek(
-	const struct source *source, const struct map_segment *segment, uint32_t *at)
+/* 0: there is none. */
+static uint64_t peek(const struct source *source, const struct map_segment *segment, uint32_t *at)
 {
 	for (; segment && *at < segment->end; (*at)++) {
-		const struct map_slot *slot = &segment->slots[*at];
-		if (slot->item && (slot->hash & source->mask) == source->bits) {
+		uint64_t slot = segment->slots[*at];
+		if (slot && (slot & source->mask) == source->bits) {
 			return slot;
 		}
 	}
-	return NULL;
+	return 0;
 }
 
-static const struct map_slot *take(struct source *source)
+static uint64_t take(struct source *source)
 {
-	const struct map_slot *one = peek(source, source->one, &source->at_one);
-	const struct map_slot *other = peek(source, source->other, &source->at_other);
-	if (other && (!one || order_of(other->hash) < order_of(one->hash))) {
+	uint64_t one = peek(source, source->one, &source->at_one);
+	uint64_t other = peek(source, source->other, &source->at_other);
+	if (other && (!one || order_in(other) < order_in(one))) {
 		source->at_other++;
 		return other;
 	}
-	source->at_one += one != NULL;
+	source->at_one += one != 0;
 	return one;
-}
-
-static uint32_t count_of(struct source source)
-{
-	uint32_t count = 0;
-	while (take(&source)) {
-		count++;
-	}
-	return count;
 }
 
 static uint32_t capacity_for(uint32_t count)
@@ -129,8 +141,8 @@ static uint32_t capacity_for(uint32_t count)
 
 static struct map_segment *segment_alloc(size_t end)
 {
-	size_t line = LINE * sizeof(struct map_slot);
-	char *memory = mem_alloc(sizeof(struct map_segment) + end * sizeof(struct map_slot) + line);
+	size_t line = LINE * sizeof(uint64_t);
+	char *memory = mem_alloc(sizeof(struct map_segment) + end * sizeof(uint64_t) + line);
 	if (!memory) {
 		return NULL;
 	}
@@ -153,25 +165,26 @@ static bool fill(struct map_segment *segment, struct source source)
 {
 	uint32_t spare = segment->end - segment->capacity;
 	uint32_t at = 0;
-	for (const struct map_slot *slot = take(&source); slot; slot = take(&source)) {
-		size_t home = home_of(slot->hash, segment->capacity);
+	for (uint64_t slot = take(&source); slot; slot = take(&source)) {
+		size_t home = home_of(order_in(slot), segment->capacity);
 		for (; at < home; at++) {
-			segment->slots[at] = (struct map_slot){0, NULL};
+			segment->slots[at] = 0;
 		}
-		segment->slots[at++] = *slot;
+		segment->slots[at++] = slot;
 		segment->count++;
 		if (at + spare / 2 > segment->end) {
 			return false;
 		}
 	}
-	memset(&segment->slots[at], 0, (segment->end - at) * sizeof(struct map_slot));
+	memset(&segment->slots[at], 0, (segment->end - at) * sizeof(uint64_t));
 	return true;
 }
 
 static struct map_segment *segment_new(
 	const struct source *source, uint32_t capacity, uint32_t depth)
 {
-	for (size_t spare = PROBES_MAX; capacity + spare <= END_MAX; spare *= 2) {
+	for (size_t spare = capacity < PROBES_MAX ? capacity : PROBES_MAX;
+		capacity + spare <= END_MAX; spare *= 2) {
 		size_t end = capacity + spare;
 		struct map_segment *segment = segment_alloc(end);
 		if (!segment) {
@@ -187,11 +200,11 @@ static struct map_segment *segment_new(
 	return NULL;
 }
 
-/* The first slot of the hash or of what is behind it in order. */
-static struct map_slot *first_of(const struct map_entry *entry, uint64_t hash)
+/* The first slot of this order or of what is behind it. */
+static uint64_t *first_of(const struct map_entry *entry, uint32_t order)
 {
-	struct map_slot *slot = &entry->segment->slots[home_of(hash, entry->capacity)];
-	while (slot->item && order_of(slot->hash) < order_of(hash)) {
+	uint64_t *slot = &entry->segment->slots[home_of(order, entry->capacity)];
+	while (*slot && order_in(*slot) < order) {
 		slot++;
 	}
 	return slot;
@@ -234,11 +247,14 @@ static void table_fini(struct map_table *table)
 	mem_free(table->entries);
 }
 
-/* A bit for each slot of a line that has the hash; without branches, as any of them may. */
-static unsigned equal_in(const struct map_slot *line, uint64_t hash)
+/* A bit for each slot of a line that has the order; without branches, as any of them may. */
+static unsigned equal_in(const uint64_t *line, uint32_t order)
 {
-	return (unsigned)(line[0].hash == hash) | (unsigned)(line[1].hash == hash) << 1 |
-		(unsigned)(line[2].hash == hash) << 2 | (unsigned)(line[3].hash == hash) << 3;
+	unsigned found = 0;
+	for (unsigned i = 0; i < LINE; i++) {
+		found |= (unsigned)(order_in(line[i]) == order) << i;
+	}
+	return found;
 }
 
 static void *table_find(const struct map_table *table, uint64_t hash, const void *key,
@@ -251,16 +267,17 @@ static void *table_find(const struct map_table *table, uint64_t hash, const void
 	if (entry->capacity == 0) {
 		return NULL;
 	}
-	const struct map_slot *line = &entry->segment->slots[home_of(hash, entry->capacity)];
+	const uint32_t order = order_of(hash);
+	const uint64_t *line = &entry->segment->slots[home_of(order, entry->capacity)];
 	for (;; line += LINE) {
-		const struct map_slot *last = &line[LINE - 1];
-		for (unsigned found = equal_in(line, hash); found; found &= found - 1) {
-			void *item = line[__builtin_ctz(found)].item;
+		const uint64_t last = line[LINE - 1];
+		for (unsigned found = equal_in(line, order); found; found &= found - 1) {
+			void *item = item_in(line[__builtin_ctz(found)]);
 			if (item && equal(item, key)) {
 				return item;
 			}
 		}
-		if (!last->item || order_of(last->hash) > order_of(hash)) {
+		if (!last || order_in(last) > order) {
 			return NULL;
 		}
 	}
@@ -292,14 +309,35 @@ static bool may_split(const struct map *map, const struct map_segment *segment)
 		(size_t)2 << segment->depth <= (most > DIRECTORY_MIN ? most : DIRECTORY_MIN);
 }
 
+/* Marks the items whose hash has this bit; how many have not. */
+static uint32_t mark_items(const struct map *map, struct map_segment *segment, uint64_t bit)
+{
+	uint32_t clear = 0;
+	for (uint32_t i = 0; i < segment->end; i++) {
+		uint64_t *slot = &segment->slots[i];
+		const char *ahead =
+			i + FETCHED_AHEAD < segment->end ? item_in(slot[FETCHED_AHEAD]) : NULL;
+		if (ahead) {
+			__builtin_prefetch(ahead);
+			__builtin_prefetch(ahead + 64);
+		}
+		if (*slot) {
+			bool is_set = map->type->hash_item(item_in(*slot), map->seed) & bit;
+			*slot = (*slot & ~MARK) | (is_set ? MARK : 0);
+			clear += !is_set;
+		}
+	}
+	return clear;
+}
+
 static enum err split(struct map *map, uint64_t hash, struct map_segment *segment)
 {
 	struct map_table *table = &map->table;
 	uint32_t depth = segment->depth + 1;
 	uint64_t bit = (uint64_t)1 << (63 - segment->depth);
-	const struct source clear = {.one = segment, .mask = bit};
-	const struct source set = {.one = segment, .mask = bit, .bits = bit};
-	uint32_t count = count_of(clear);
+	const struct source clear = {.one = segment, .mask = MARK};
+	const struct source set = {.one = segment, .mask = MARK, .bits = MARK};
+	uint32_t count = mark_items(map, segment, bit);
 	struct map_segment *low = segment_new(&clear, capacity_for(count), depth);
 	struct map_segment *high = segment_new(&set, capacity_for(segment->count - count), depth);
 	if (!low || !high || (depth > table->depth && table_scale(table, depth) != OK)) {
@@ -338,7 +376,7 @@ static enum err grow(struct map *map, uint64_t hash)
 	struct map_segment *segment = map->table.entries[number_of(&map->table, hash)].segment;
 	uint32_t capacity = segment->capacity;
 	if (segment->count > capacity / 2) {
-		capacity += capacity < SLOTS_MAX / 4 ? capacity : capacity / 16 * 4;
+		capacity += capacity < SLOTS_MAX / 4 ? capacity : capacity / 32 * (uint32_t)LINE;
 	}
 	if (capacity > SLOTS_MAX && may_split(map, segment)) {
 		return split(map, hash, segment);
@@ -394,21 +432,21 @@ static void shrink(struct map *map, uint64_t hash)
 /* ---- placing --------------------------------------------------------------------------------- */
 
 struct spot {
-	struct map_slot *slot; /* where an item belongs */
-	struct map_slot *hole; /* the first free one from there on */
-	bool is_far;           /* one of those up to the hole would be too far from home */
+	uint64_t *slot; /* where an item belongs */
+	uint64_t *hole; /* the first free one from there on */
+	bool is_far;    /* one of those up to the hole would be too far from home */
 };
 
-static struct spot spot_for(struct map_segment *segment, uint64_t hash)
+static struct spot spot_for(struct map_segment *segment, uint32_t order)
 {
-	size_t home = home_of(hash, segment->capacity);
+	size_t home = home_of(order, segment->capacity);
 	size_t at = home;
-	while (segment->slots[at].item && order_of(segment->slots[at].hash) <= order_of(hash)) {
+	while (segment->slots[at] && order_in(segment->slots[at]) <= order) {
 		at++;
 	}
 	struct spot spot = {.slot = &segment->slots[at], .is_far = at - home > PROBES_MAX};
-	for (; segment->slots[at].item; at++) {
-		home = home_of(segment->slots[at].hash, segment->capacity);
+	for (; segment->slots[at]; at++) {
+		home = home_of(order_in(segment->slots[at]), segment->capacity);
 		spot.is_far = spot.is_far || at + 1 - home > PROBES_MAX;
 	}
 	spot.hole = &segment->slots[at];
@@ -422,14 +460,14 @@ static enum err put(struct map *map, uint64_t hash, void *item, bool *ret_is_odd
 	for (;;) {
 		struct map_segment *segment = table->entries[number_of(table, hash)].segment;
 		uint32_t capacity = segment->capacity;
-		struct spot spot = spot_for(segment, hash);
+		struct spot spot = spot_for(segment, order_of(hash));
 		bool is_full = segment->count >= capacity - capacity / 16 * 3 - 1 ||
 			(spot.is_far && segment->count > capacity / 2) ||
 			spot.hole == &segment->slots[segment->end - 1];
 		if (!is_full) {
 			size_t behind = (size_t)(spot.hole - spot.slot);
 			memmove(spot.slot + 1, spot.slot, behind * sizeof(*spot.slot));
-			*spot.slot = (struct map_slot){hash, item};
+			*spot.slot = slot_of(order_of(hash), item);
 			segment->count++;
 			*ret_is_odd = spot.is_far || capacity > SLOTS_MAX;
 			return OK;
@@ -448,21 +486,22 @@ static bool table_remove(struct map_table *table, uint64_t hash, const void *ite
 	if (!entry || entry->capacity == 0) {
 		return false;
 	}
-	struct map_slot *slot = first_of(entry, hash);
-	while (slot->item && slot->item != item && order_of(slot->hash) == order_of(hash)) {
+	const uint32_t order = order_of(hash);
+	uint64_t *slot = first_of(entry, order);
+	while (*slot && item_in(*slot) != item && order_in(*slot) == order) {
 		slot++;
 	}
-	if (slot->item != item) {
+	if (item_in(*slot) != item) {
 		return false;
 	}
 	struct map_segment *segment = entry->segment;
-	struct map_slot *end = slot + 1;
-	while (end->item &&
-		(size_t)(end - segment->slots) > home_of(end->hash, segment->capacity)) {
+	uint64_t *end = slot + 1;
+	while (*end &&
+		(size_t)(end - segment->slots) > home_of(order_in(*end), segment->capacity)) {
 		end++;
 	}
 	memmove(slot, slot + 1, (size_t)(end - slot - 1) * sizeof(*slot));
-	end[-1] = (struct map_slot){0, NULL};
+	end[-1] = 0;
 	segment->count--;
 	return true;
 }
@@ -486,45 +525,58 @@ static void begin_move(struct map *map)
 		mem_free(old);
 		return;
 	}
-	*old = (struct map_old){
-		.table = map->table, .seed = map->seed, .left = (size_t)1 << map->table.depth};
+	*old = (struct map_old){.table = map->table, .seed = map->seed};
 	map->old = old;
 	map->table = table;
 	map->seed = next_seed(map->seed);
 	map->inserted = 0;
 }
 
-/* Moves the last item of the last segment that is left, or lets go of it. */
-static enum err move_one(struct map *map, struct map_old *old)
+/* The last item of the last segment that has any; segments behind it go. NULL: none is left. */
+static uint64_t *last_of(struct map_table *table)
 {
-	struct map_segment *segment = old->table.entries[old->left - 1].segment;
-	if (segment->count == 0) {
-		size_t width = width_of(&old->table, segment);
-		old->left -= width;
-		table_set(&old->table, old->left, width, NULL);
+	size_t size = table->entries ? (size_t)1 << table->depth : 0;
+	while (table->drained < size) {
+		struct map_segment *segment = table->entries[size - table->drained - 1].segment;
+		if (segment->count > 0) {
+			while (!segment->slots[segment->end - 1]) {
+				segment->end--;
+			}
+			return &segment->slots[segment->end - 1];
+		}
+		size_t width = width_of(table, segment);
+		table->drained += width;
+		table_set(table, size - table->drained, width, NULL);
 		segment_free(segment);
-		return OK;
 	}
-	while (!segment->slots[segment->end - 1].item) {
-		segment->end--;
+	return NULL;
+}
+
+static void *take_last(struct map_table *table)
+{
+	uint64_t *slot = last_of(table);
+	void *item = slot ? item_in(*slot) : NULL;
+	if (slot) {
+		*slot = 0;
+		table->entries[((size_t)1 << table->depth) - table->drained - 1].segment->count--;
 	}
-	struct map_slot *slot = &segment->slots[segment->end - 1];
-	bool is_odd = false;
-	enum err err = put(map, map->type->hash_item(slot->item, map->seed), slot->item, &is_odd);
-	if (err == OK) {
-		*slot = (struct map_slot){0, NULL};
-		segment->count--;
-		map->moved++;
-	}
-	return err;
+	return item;
 }
 
 static void move_some(struct map *map)
 {
 	struct map_old *old = map->old;
-	while (old->left > 0 && map->moved < MOVES && move_one(map, old) == OK) {
+	const uint64_t *slot = last_of(&old->table);
+	for (; slot && map->moved < MOVES; slot = last_of(&old->table)) {
+		void *item = item_in(*slot);
+		bool is_odd = false;
+		if (put(map, map->type->hash_item(item, map->seed), item, &is_odd) != OK) {
+			return;
+		}
+		(void)take_last(&old->table);
+		map->moved++;
 	}
-	if (old->left == 0) {
+	if (!slot) {
 		table_fini(&old->table);
 		mem_free(old);
 		map->old = NULL;
@@ -557,7 +609,8 @@ void map_prefetch(const struct map *map, uint64_t hash)
 {
 	if (map->table.entries) {
 		const struct map_entry *entry = &map->table.entries[number_of(&map->table, hash)];
-		__builtin_prefetch(&entry->segment->slots[home_of(hash, entry->capacity)]);
+		__builtin_prefetch(
+			&entry->segment->slots[home_of(order_of(hash), entry->capacity)]);
 	}
 }
 
@@ -570,10 +623,11 @@ void map_prefetch_item(const struct map *map, uint64_t hash)
 	if (entry->capacity == 0) {
 		return;
 	}
-	const struct map_slot *line = &entry->segment->slots[home_of(hash, entry->capacity)];
-	unsigned found = equal_in(line, hash);
+	const uint32_t order = order_of(hash);
+	const uint64_t *line = &entry->segment->slots[home_of(order, entry->capacity)];
+	unsigned found = equal_in(line, order);
 	if (found) {
-		const char *item = line[__builtin_ctz(found)].item;
+		const char *item = item_in(line[__builtin_ctz(found)]);
 		__builtin_prefetch(item);
 		__builtin_prefetch(
 			item + 64); /* most items begin in one line and end in the next */
@@ -642,7 +696,7 @@ static void *table_next(const struct map_table *table, size_t *number, uint32_t 
 	while (*number < size) {
 		const struct map_segment *segment = table->entries[*number].segment;
 		while (segment && *at < segment->end) {
-			void *item = segment->slots[(*at)++].item;
+			void *item = item_in(segment->slots[(*at)++]);
 			if (item) {
 				return item;
 			}
@@ -666,5 +720,19 @@ void *map_next(const struct map *map, size_t *cursor)
 		number += size;
 	}
 	*cursor = number << 32 | at;
+	return item;
+}
+
+void *map_drain(struct map *map)
+{
+	void *item = take_last(&map->table);
+	if (!item && map->old) {
+		item = take_last(&map->old->table);
+	}
+	if (item) {
+		map->count--;
+	} else {
+		map_fini(map);
+	}
 	return item;
 }

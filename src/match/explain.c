@@ -63,7 +63,7 @@ static enum err leaf_of(struct arena *arena, const struct match_predicate *predi
 		.constant = match_predicate_constant(predicate),
 		.is_sorted = predicate->is_sorted};
 	if (predicate->kind == CEL_PROGRAM) {
-		node->text = (struct bytes){predicate->memory, predicate->size};
+		node->text = match_predicate_text(predicate);
 	} else {
 		enum err err = field_of(arena, predicate->of.path, &node->field);
 		if (err != OK) {

@@ -60,6 +60,7 @@ void match_index_fini(struct match_index *index)
 	map_fini(&index->paths);
 	map_fini(&index->predicates);
 	map_fini(&index->identities);
+	pool_fini(&index->pool);
 	arena_fini(&index->scratch);
 }
 
@@ -128,13 +129,23 @@ struct match_access *match_query_accesses(struct match_query *query)
 	return query->has_many ? query->as.many : &query->as.one;
 }
 
+static size_t places_size(size_t count, bool has_bounds)
+{
+	return count *
+		(sizeof(struct match_access) + (has_bounds ? sizeof(struct match_bounds) : 0));
+}
+
+static struct match_bounds *bounds_behind(struct match_access *accesses, size_t count)
+{
+	return (struct match_bounds *)(void *)(accesses + count);
+}
+
 static struct places places_of(struct match_query *query)
 {
 	struct match_access *accesses = match_query_accesses(query);
-	/* Bounds, if there are any, stand behind the accesses. */
 	return (struct places){.query = query,
 		.accesses = accesses,
-		.bounds = (struct match_bounds *)(void *)(accesses + query->accesses_count),
+		.bounds = query->has_bounds ? bounds_behind(accesses, query->accesses_count) : NULL,
 		.count = query->accesses_count};
 }
 
@@ -161,6 +172,7 @@ static void leave(struct match_index *index, const struct places *places, uint32
 	struct match_query *query = places->query;
 	struct match_predicate *key = access->home;
 	if (access->is_ranged) {
+		check(places->bounds);
 		struct match_facet *facet = access->home;
 		const struct match_bounds *bounds = &places->bounds[access->place];
 		key = facet->key;
@@ -172,7 +184,7 @@ static void leave(struct match_index *index, const struct places *places, uint32
 		match_scope_remove(scope_of(query, key), access->place);
 	}
 	if (key) {
-		key->by_id -= query->is_by_id;
+		match_predicate_count_by_id(key, query->is_by_id ? UINT32_MAX : 0);
 	}
 	leave_key(index, key);
 }
@@ -238,7 +250,7 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 	if (err != OK) {
 		leave_key(index, key);
 	} else if (key) {
-		key->by_id += places->query->is_by_id;
+		match_predicate_count_by_id(key, places->query->is_by_id ? 1 : 0);
 	}
 	return err;
 }
@@ -282,16 +294,15 @@ static enum err settle(
 {
 	bool has_ranges = have_ranges(choices);
 	bool has_many = choices->count > 1 || has_ranges;
+	size_t size = places_size(choices->count, has_ranges);
 	struct match_access one = {0};
 	struct places places = {.query = query, .accesses = &one};
 	if (has_many) {
-		size_t size = sizeof(struct match_access) +
-			(has_ranges ? sizeof(struct match_bounds) : 0);
-		places.accesses = mem_calloc(choices->count, size);
+		places.accesses = pool_alloc(&index->pool, size);
 		if (!places.accesses) {
 			return ERR_MEMORY;
 		}
-		places.bounds = (struct match_bounds *)(void *)(places.accesses + choices->count);
+		places.bounds = has_ranges ? bounds_behind(places.accesses, choices->count) : NULL;
 	}
 	enum err err = OK;
 	while (err == OK && places.count < choices->count) {
@@ -303,12 +314,13 @@ static enum err settle(
 			leave(index, &places, --places.count);
 		}
 		if (has_many) {
-			mem_free(places.accesses);
+			pool_free(&index->pool, places.accesses, size);
 		}
 		return err;
 	}
 	query->accesses_count = places.count;
 	query->has_many = has_many;
+	query->has_bounds = has_ranges;
 	if (has_many) {
 		query->as.many = places.accesses;
 	} else {
@@ -323,7 +335,8 @@ static void leave_all(struct match_index *index, const struct places *places, bo
 		leave(index, places, i);
 	}
 	if (has_many) {
-		mem_free(places->accesses);
+		pool_free(&index->pool, places->accesses,
+			places_size(places->count, places->bounds != NULL));
 	}
 }
 
@@ -346,7 +359,7 @@ static bool is_better(const struct match_predicate *key, const struct match_inde
 /* Only of those at one place: what is moved must not stand twice in the list that it leaves. */
 static void reconsider(struct match_index *index, struct match_query *query)
 {
-	if (query->accesses_count != 1 || query->is_by_id) {
+	if (query->accesses_count != 1 || query->is_by_id || query->is_lone) {
 		return;
 	}
 	struct match_choices choices = {0};
@@ -380,6 +393,28 @@ static void reconsider_neighbours(struct match_index *index, struct match_query 
 	}
 }
 
+/* ---- lone queries ---- */
+
+/*
+ * Most queries are one comparison, which leads to them: they are not in a table of queries as well.
+ * The first of a list stays the first until it leaves.
+ */
+static void lead(struct match_query *query)
+{
+	const struct match_access *access = &query->as.one;
+	if (query->code_count == 1 && query->accesses_count == 1 && !query->has_many &&
+		access->home && access->home == match_word_predicate(*query->code)) {
+		query->is_lone = true;
+		match_scope_lead(scope_of(query, access->home), access->place);
+	}
+}
+
+struct match_query *match_index_lone(const struct match_predicate *predicate)
+{
+	struct match_query *query = match_scope_first(&predicate->scope);
+	return query && query->is_lone ? query : NULL;
+}
+
 /* ---- */
 
 enum err match_index_file(struct match_index *index, struct match_query *query)
@@ -399,6 +434,7 @@ enum err match_index_file(struct match_index *index, struct match_query *query)
 	if (err == OK) {
 		collection->queries_count++;
 		index->residuals_count += query->is_residual;
+		lead(query);
 		reconsider_neighbours(index, query);
 	}
 	arena_reset(&index->scratch);
@@ -415,6 +451,7 @@ void match_index_unfile(struct match_index *index, struct match_query *query)
 	leave_all(index, &places, query->has_many);
 	query->accesses_count = 0;
 	query->has_many = false;
+	query->has_bounds = false;
 	collection->queries_count--;
 	index->residuals_count -= query->is_residual;
 }

@@ -23,7 +23,7 @@ struct match {
 	struct metrics *metrics;   /* may be NULL */
 	struct match_index index;
 	struct match_lookup *lookup;
-	struct map queries;   /* of match_query, by collection and code */
+	struct map queries;   /* of match_query, by collection and code; not of lone ones */
 	struct arena scratch; /* of one match_query_get */
 	uint64_t stamp;       /* of the event that was looked at last */
 	struct match_hit *hits;
@@ -107,17 +107,22 @@ static void tell_metrics(struct match *match, const struct match_query *query, i
 	metrics_add(match->metrics, METRIC_residuals_active, query->is_residual ? change : 0);
 }
 
+static size_t size_of(uint32_t code_count)
+{
+	return sizeof(struct match_query) + code_count * sizeof(match_word);
+}
+
 /* Filed, but not yet among the queries. Takes the code over. */
 static enum err make_query(struct match *match, struct match_collection *collection,
 	const struct match_code *code, struct match_query **ret_query)
 {
-	size_t size = code->count * sizeof(*code->words);
-	struct match_query *query = mem_alloc(sizeof(*query) + size);
+	struct match_query *query = pool_alloc(&match->index.pool, size_of(code->count));
 	enum err err = query ? OK : ERR_MEMORY;
 	if (err == OK) {
-		*query = (struct match_query){
-			.collection = collection, .holders = 1, .code_count = code->count};
-		memcpy(query->code, code->words, size);
+		*query = (struct match_query){.collection = collection,
+			.holders = 1,
+			.code_count = code->count & 0xFFFFFFU};
+		memcpy(query->code, code->words, code->count * sizeof(*code->words));
 		query->is_by_id = match_code_is_by_id(collection, query->code);
 		err = match_index_file(&match->index, query);
 	}
@@ -128,7 +133,7 @@ static enum err make_query(struct match *match, struct match_collection *collect
 	}
 	if (err != OK) {
 		match_code_release(&match->index, code->words, code->count);
-		mem_free(query);
+		pool_free(&match->index.pool, query, size_of(code->count));
 		return err;
 	}
 	tell_interest(match, collection, true);
@@ -145,7 +150,18 @@ static void free_query(struct match *match, struct match_query *query)
 	match_index_unfile(&match->index, query);
 	match_code_release(&match->index, query->code, query->code_count);
 	match_index_drop_if_empty(&match->index, collection);
-	mem_free(query);
+	pool_free(&match->index.pool, query, size_of(query->code_count));
+}
+
+static struct match_query *find(const struct match *match,
+	const struct match_collection *collection, const struct match_code *code)
+{
+	struct match_query *query = NULL;
+	if (code->count == 1 && !match_word_is_join(*code->words)) {
+		query = match_index_lone(match_word_predicate(*code->words));
+	}
+	const struct query_key key = {collection, code->words, code->count};
+	return query ? query : map_find(&match->queries, &key);
 }
 
 static enum err find_or_make(struct match *match, struct match_collection *collection,
@@ -156,8 +172,7 @@ static enum err find_or_make(struct match *match, struct match_collection *colle
 	if (err != OK) {
 		return err;
 	}
-	const struct query_key key = {collection, code.words, code.count};
-	struct match_query *query = map_find(&match->queries, &key);
+	struct match_query *query = find(match, collection, &code);
 	if (query) {
 		match_code_release(&match->index, code.words, code.count);
 		query->holders++;
@@ -168,7 +183,7 @@ static enum err find_or_make(struct match *match, struct match_collection *colle
 	if (err != OK) {
 		return err;
 	}
-	err = map_insert(&match->queries, query);
+	err = query->is_lone ? OK : map_insert(&match->queries, query);
 	if (err != OK) {
 		free_query(match, query);
 		return err;
@@ -253,9 +268,19 @@ void match_query_put(struct match *match, struct match_query *query)
 {
 	check(query->holders > 0);
 	if (--query->holders == 0) {
-		check(map_remove(&match->queries, query));
+		check(query->is_lone || map_remove(&match->queries, query));
 		free_query(match, query);
 	}
+}
+
+bool match_trim(struct match *match)
+{
+	return pool_trim(&match->index.pool);
+}
+
+struct bytes match_query_database(const struct match_query *query)
+{
+	return query->collection->database;
 }
 
 bool match_query_is_residual(const struct match_query *query)
@@ -299,11 +324,8 @@ enum err match_new(const struct match_limits *limits, uint64_t seed, struct inte
 	return OK;
 }
 
-void match_free(struct match *match)
+static void free_queries(struct match *match)
 {
-	if (!match) {
-		return;
-	}
 	size_t cursor = 0;
 	for (;;) {
 		struct match_query *query = map_next(&match->queries, &cursor);
@@ -313,6 +335,24 @@ void match_free(struct match *match)
 		free_query(match, query);
 	}
 	map_fini(&match->queries);
+	/* What is left are lone ones, each with its predicate. */
+	for (;;) {
+		cursor = 0; /* the last one's predicate has gone, and its table has changed */
+		const struct match_predicate *predicate =
+			map_next(&match->index.predicates, &cursor);
+		if (!predicate) {
+			break;
+		}
+		free_query(match, match_index_lone(predicate));
+	}
+}
+
+void match_free(struct match *match)
+{
+	if (!match) {
+		return;
+	}
+	free_queries(match);
 	match_index_fini(&match->index);
 	match_lookup_free(match->lookup);
 	cel_regexes_free(match->compiler.regexes);
@@ -336,7 +376,7 @@ bool match_identify(const struct match *match, const struct event *event,
 		return false;
 	}
 	const struct match_predicate *predicate = match_predicate_identify(&match->index, event);
-	if (!predicate || predicate->by_id == 0) {
+	if (!predicate) {
 		return false;
 	}
 	*ret_collection = predicate->of.path->collection->name;
@@ -494,7 +534,7 @@ static void fetch_query(const struct match_candidate *candidate)
 {
 	const struct match_query *query = candidate->query;
 	__builtin_prefetch(query);
-	__builtin_prefetch(&query->has_many);
+	__builtin_prefetch(&query->holders); /* behind the bits */
 	if (!candidate->is_proven) {
 		match_prefetch(query->code);
 	}

@@ -50,12 +50,15 @@ struct match_refusal {
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct match_refusal *ret_refusal, struct match_query **ret_query) MUST_CHECK;
 void match_query_put(struct match *match, struct match_query *query);
+/* Gives some of the memory back that queries have left; whether there is more of it. */
+bool match_trim(struct match *match);
 
 /*
  * Whether it is a residual: no value of a document leads to it, so it is evaluated for every change
  * of its collection, or for each that has a field.
  */
 bool match_query_is_residual(const struct match_query *query);
+struct bytes match_query_database(const struct match_query *query); /* borrowed from it */
 
 /* A pointer that the user keeps with the query; NULL at first. */
 void **match_query_slot(struct match_query *query);

@@ -77,13 +77,12 @@ struct match_predicate {
 	} of;
 	struct match_scope scope;
 	uint32_t holders; /* words of codes, and accesses */
-	uint32_t size;    /* cells of the constant, or bytes of a program's text */
-	uint32_t by_id;   /* queries filed here that ask for just this document, by `_id` */
 	uint8_t kind;     /* enum cel_kind */
 	bool is_point;    /* can be found by a document's value */
 	bool is_sorted;   /* as a condition's */
 	bool has_identity;
-	_Alignas(16) char memory[]; /* the cells and their texts, or the text; the identity */
+	_Alignas(struct value) char memory[]; /* cells, identity, texts of the cells; or a program's
+						 text */
 };
 
 /* Of a memo: the predicate's scope has been collected for this event. */
@@ -110,7 +109,11 @@ enum err match_predicate_get(struct match_index *index, const struct match_predi
 void match_predicate_hold(struct match_predicate *predicate);
 void match_predicate_put(struct match_index *index, struct match_predicate *predicate);
 const struct value *match_predicate_constant(const struct match_predicate *predicate);
-/* The predicate `_id == c` of just this document, by its identity; NULL: there is none in use. */
+struct bytes match_predicate_text(const struct match_predicate *predicate); /* a program's */
+/* So many more queries are filed here that ask for just this document. */
+void match_predicate_count_by_id(struct match_predicate *predicate, uint32_t more);
+/* The predicate `_id == c` of just this document, by its identity; NULL: nobody asks for just this.
+ */
 struct match_predicate *match_predicate_identify(
 	const struct match_index *index, const struct event *event);
 /* Its scope has become used, or empty (never fails): the path must know what to look up. */
@@ -148,19 +151,21 @@ struct match_bounds {
 
 /* What a hit that needs no evaluation reads and writes comes first. */
 struct match_query {
-	void *slot;        /* the user's */
-	uint64_t seen;     /* stamp of the last event that tried it */
-	uint32_t failures; /* in a row */
-	bool has_expression;
-	bool was_stopped; /* its subscribers know; those that come later do not */
-	bool has_failed;  /* often in a row, and its subscribers know */
-	bool is_residual; /* as match_query_is_residual has it */
-	bool is_by_id;    /* its top-level AND has `_id == c` or `_id in [c...]` */
-	bool has_many;
+	void *slot;               /* the user's */
+	uint64_t seen;            /* stamp of the last event that tried it */
+	uint32_t failures;        /* in a row */
+	uint32_t code_count : 24; /* an expression has a million nodes at most */
+	bool has_expression : 1;
+	bool was_stopped : 1; /* its subscribers know; those that come later do not */
+	bool has_failed : 1;  /* often in a row, and its subscribers know */
+	bool is_residual : 1; /* as match_query_is_residual has it */
+	bool is_by_id : 1;    /* its top-level AND has `_id == c` or `_id in [c...]` */
+	bool is_lone : 1;     /* its only condition is a point, in whose scope it is the first */
+	bool has_many : 1;
+	bool has_bounds : 1; /* behind the many */
 	uint32_t holders;
-	struct match_collection *collection;
-	uint32_t code_count;
 	uint32_t accesses_count;
+	struct match_collection *collection;
 	union {
 		struct match_access one; /* alone, and not ranged */
 		struct match_access *many;
@@ -191,6 +196,7 @@ struct match_index {
 	struct map paths;       /* of match_path, by parent and name */
 	struct map predicates;  /* of match_predicate */
 	struct map identities;  /* of match_predicate, those of one document id */
+	struct pool pool;       /* of queries, predicates and places */
 	size_t residuals_count;
 	uint32_t turn;        /* which of a long list is looked at again next */
 	struct arena scratch; /* of one filing */
@@ -211,6 +217,8 @@ void match_index_drop_if_empty(struct match_index *index, struct match_collectio
 
 /* Files a query by its code; ERR_MEMORY leaves no trace. */
 enum err match_index_file(struct match_index *index, struct match_query *query) MUST_CHECK;
+/* The query of just this predicate, if its place tells it; NULL: it is elsewhere, or nowhere. */
+struct match_query *match_index_lone(const struct match_predicate *predicate);
 void match_index_unfile(struct match_index *index, struct match_query *query);
 
 /* An access to be: a key or the collection (NULL), and bounds where a range narrows it. */

@@ -53,12 +53,23 @@ struct match_predicate_key match_predicate_key_of(
 
 /* ---- the table ---- */
 
+struct program_text {
+	uint32_t size;
+	char data[];
+};
+
+struct bytes match_predicate_text(const struct match_predicate *predicate)
+{
+	const struct program_text *text = (const void *)predicate->memory;
+	return (struct bytes){text->data, text->size};
+}
+
 static struct match_predicate_key key_of(const struct match_predicate *predicate)
 {
 	struct match_predicate_key key = {
 		.kind = (enum cel_kind)predicate->kind, .is_point = predicate->is_point};
 	if (key.kind == CEL_PROGRAM) {
-		key.text = (struct bytes){predicate->memory, predicate->size};
+		key.text = match_predicate_text(predicate);
 	} else {
 		key.path = predicate->of.path;
 		key.constant = match_predicate_constant(predicate);
@@ -99,7 +110,7 @@ static bool predicate_is(const void *item, const void *wanted)
 		return false;
 	}
 	if (key->kind == CEL_PROGRAM) {
-		return bytes_equal((struct bytes){predicate->memory, predicate->size}, key->text);
+		return bytes_equal(match_predicate_text(predicate), key->text);
 	}
 	if (predicate->of.path != key->path) {
 		return false;
@@ -125,7 +136,7 @@ struct match_predicate *match_predicate_find(
 
 /*
  * A delete may name its document by the hash of its path alone, so each point of a document id is
- * found by that too. The identity stands behind the constant.
+ * found by that too. The identity stands behind the constant's cell.
  */
 struct identity_key {
 	struct bytes database;
@@ -133,12 +144,14 @@ struct identity_key {
 	struct event_identity identity;
 };
 
-static struct event_identity identity_of(const struct match_predicate *predicate)
+struct identity {
+	struct event_identity of;
+	uint32_t by_id; /* queries filed here that ask for just this document */
+};
+
+static struct identity *identity_of(const struct match_predicate *predicate)
 {
-	const struct value *id = match_predicate_constant(predicate);
-	struct event_identity identity;
-	memcpy(&identity, predicate->memory + sizeof(*id) + id->size, sizeof(identity));
-	return identity;
+	return (struct identity *)(void *)(predicate->memory + sizeof(struct value));
 }
 
 static uint64_t hash_identity(
@@ -157,8 +170,8 @@ static uint64_t hash_identity_key(const void *item, uint64_t seed)
 static uint64_t hash_identity_item(const void *item, uint64_t seed)
 {
 	const struct match_predicate *predicate = item;
-	const struct event_identity identity = identity_of(predicate);
-	return hash_identity(&identity, predicate->of.path->collection->database, seed);
+	return hash_identity(
+		&identity_of(predicate)->of, predicate->of.path->collection->database, seed);
 }
 
 static bool identity_is(const void *item, const void *wanted)
@@ -166,8 +179,7 @@ static bool identity_is(const void *item, const void *wanted)
 	const struct match_predicate *predicate = item;
 	const struct identity_key *key = wanted;
 	const struct match_collection *collection = predicate->of.path->collection;
-	const struct event_identity identity = identity_of(predicate);
-	return memcmp(&identity, &key->identity, sizeof(identity)) == 0 &&
+	return memcmp(&identity_of(predicate)->of, &key->identity, sizeof(key->identity)) == 0 &&
 		bytes_equal(collection->database, key->database) &&
 		(key->collection.size == 0 || bytes_equal(collection->name, key->collection));
 }
@@ -179,18 +191,27 @@ struct match_predicate *match_predicate_identify(
 {
 	const struct identity_key key = {
 		event->change.database, event->collection, event->identity};
-	return map_find(&index->identities, &key);
+	struct match_predicate *predicate = map_find(&index->identities, &key);
+	return predicate && identity_of(predicate)->by_id > 0 ? predicate : NULL;
+}
+
+void match_predicate_count_by_id(struct match_predicate *predicate, uint32_t more)
+{
+	if (predicate->has_identity) {
+		identity_of(predicate)->by_id += more;
+	}
 }
 
 /* A path that is too long has no identity, and its deletes cannot be told apart. */
 static enum err add_identity(struct match_index *index, struct match_predicate *predicate)
 {
 	const struct value *id = match_predicate_constant(predicate);
-	struct event_identity identity;
-	if (!event_identity_of(predicate->of.path->collection->name, value_text(id), &identity)) {
+	struct identity *identity = identity_of(predicate);
+	identity->by_id = 0;
+	if (!event_identity_of(
+		    predicate->of.path->collection->name, value_text(id), &identity->of)) {
 		return OK;
 	}
-	memcpy(predicate->memory + sizeof(*id) + id->size, &identity, sizeof(identity));
 	enum err err = map_insert(&index->identities, predicate);
 	predicate->has_identity = err == OK;
 	return err;
@@ -217,22 +238,24 @@ static bool wants_identity(const struct match_predicate_key *key)
 
 static size_t size_of(const struct match_predicate_key *key)
 {
+	size_t size = sizeof(struct match_predicate);
 	if (key->kind == CEL_PROGRAM) {
-		return key->text.size;
+		return size + sizeof(struct program_text) + key->text.size;
 	}
 	size_t count = cells_of(key->constant);
-	size_t size = count * sizeof(struct value);
+	size += count * sizeof(struct value);
 	for (size_t i = 0; i < count; i++) {
 		size += key->constant[i].kind == VALUE_STRING ? key->constant[i].size : 0;
 	}
-	return size + (wants_identity(key) ? sizeof(struct event_identity) : 0);
+	return size + (wants_identity(key) ? sizeof(struct identity) : 0);
 }
 
-static void copy_constant(struct match_predicate *predicate, const struct value *constant)
+static void copy_constant(struct match_predicate *predicate, const struct match_predicate_key *key)
 {
+	const struct value *constant = key->constant;
 	size_t count = cells_of(constant);
 	struct value *cells = (struct value *)(void *)predicate->memory;
-	char *text = (char *)(cells + count);
+	char *text = (char *)(cells + count) + (wants_identity(key) ? sizeof(struct identity) : 0);
 	for (size_t i = 0; i < count; i++) {
 		cells[i] = constant[i];
 		if (cells[i].kind == VALUE_STRING && cells[i].size > 0) {
@@ -241,12 +264,12 @@ static void copy_constant(struct match_predicate *predicate, const struct value 
 			text += cells[i].size;
 		}
 	}
-	predicate->size = (uint32_t)count;
 }
 
-static struct match_predicate *make(const struct match_predicate_key *key)
+static struct match_predicate *make(
+	struct match_index *index, const struct match_predicate_key *key)
 {
-	struct match_predicate *predicate = mem_alloc(sizeof(*predicate) + size_of(key));
+	struct match_predicate *predicate = pool_alloc(&index->pool, size_of(key));
 	if (!predicate) {
 		return NULL;
 	}
@@ -255,12 +278,13 @@ static struct match_predicate *make(const struct match_predicate_key *key)
 		.is_point = key->is_point,
 		.is_sorted = key->is_sorted};
 	if (key->kind == CEL_PROGRAM) {
-		memcpy(predicate->memory, key->text.data, key->text.size);
-		predicate->size = (uint32_t)key->text.size;
+		struct program_text *text = (struct program_text *)(void *)predicate->memory;
+		text->size = (uint32_t)key->text.size;
+		memcpy(text->data, key->text.data, key->text.size);
 		predicate->of.program = cel_program_ref(key->program);
 		return predicate;
 	}
-	copy_constant(predicate, key->constant);
+	copy_constant(predicate, key);
 	predicate->of.path = key->path;
 	match_path_hold(key->path);
 	return predicate;
@@ -268,6 +292,8 @@ static struct match_predicate *make(const struct match_predicate_key *key)
 
 static void release(struct match_index *index, struct match_predicate *predicate)
 {
+	const struct match_predicate_key key = key_of(predicate);
+	size_t size = size_of(&key);
 	if (predicate->has_identity) {
 		check(map_remove(&index->identities, predicate));
 	}
@@ -276,7 +302,7 @@ static void release(struct match_index *index, struct match_predicate *predicate
 	} else {
 		match_path_put(index, predicate->of.path);
 	}
-	mem_free(predicate);
+	pool_free(&index->pool, predicate, size);
 }
 
 enum err match_predicate_get(struct match_index *index, const struct match_predicate_key *key,
@@ -288,7 +314,7 @@ enum err match_predicate_get(struct match_index *index, const struct match_predi
 		*ret_predicate = predicate;
 		return OK;
 	}
-	predicate = make(key);
+	predicate = make(index, key);
 	if (!predicate) {
 		return ERR_MEMORY;
 	}
@@ -347,7 +373,8 @@ enum err match_predicate_use(struct match_predicate *predicate, bool is_used)
 {
 	struct match_path *path = predicate->of.path;
 	uint32_t step = is_used ? 1 : UINT32_MAX;
-	path->cells_max = predicate->size > path->cells_max ? predicate->size : path->cells_max;
+	uint32_t cells = (uint32_t)cells_of(match_predicate_constant(predicate));
+	path->cells_max = cells > path->cells_max ? cells : path->cells_max;
 	if (predicate->kind == CEL_EQUAL) {
 		path->equals += step;
 	} else if (predicate->kind == CEL_CONTAINS) {

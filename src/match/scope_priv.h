@@ -57,6 +57,16 @@ struct match_facet {
 /* The list's new place for the query's access. */
 enum err match_scope_add(
 	struct match_scope *scope, const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
+/* Exchanges it with the first. */
+void match_scope_lead(struct match_scope *scope, uint32_t place);
+/* NULL: there is none. */
+static inline struct match_query *match_scope_first(const struct match_scope *scope)
+{
+	if (scope->count < 2) {
+		return scope->as.query;
+	}
+	return scope->as.entries[0].query;
+}
 void match_scope_remove(struct match_scope *scope, uint32_t place);
 static inline bool match_scope_is_empty(const struct match_scope *scope)
 {

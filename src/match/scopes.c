@@ -85,6 +85,19 @@ void match_scope_remove(struct match_scope *scope, uint32_t place)
 	}
 }
 
+void match_scope_lead(struct match_scope *scope, uint32_t place)
+{
+	check(place < scope->count);
+	if (place > 0) {
+		struct match_entry *entries = scope->as.entries;
+		const struct match_entry first = entries[place];
+		entries[place] = entries[0];
+		entries[0] = first;
+		put_place(&entries[place], place);
+		put_place(&entries[0], 0);
+	}
+}
+
 /* ---- facets ---- */
 
 bool match_facet_point(enum match_order order, const struct value *value, uint64_t *ret_point)

@@ -1,12 +1,12 @@
 /*
  * About how much memory a query takes if it shares nothing with any other: a fact of its tree, so
  * that the same subscribe has the same answer whatever else is there. The figures are those of what
- * the other files allocate, with the allocator's rounding.
+ * the other files allocate.
  */
 #include "match_priv.h"
 
-#define PIECE 16U           /* that the allocator adds to each piece, about */
-#define SLOT 32U            /* of a table, which is half empty at times */
+#define PIECE 16U           /* that the allocator adds to what is not a pool's, about */
+#define SLOT 16U            /* of a table, which is half empty at times */
 #define KEYS_MAX 4096U      /* of one `in`, see access.c: a longer list has no keys of its own */
 #define HELD_ELSEWHERE 512U /* by the collection, the tables' own, and the subscription's user */
 
@@ -29,7 +29,7 @@ static size_t predicate_bytes(size_t size)
 {
 	const size_t place = sizeof(struct match_access) + sizeof(struct match_bounds) +
 		2 * sizeof(struct match_entry);
-	return piece(sizeof(struct match_predicate) + size) + SLOT + place;
+	return sizeof(struct match_predicate) + size + SLOT + place;
 }
 
 static size_t field_bytes(const struct cel_field *field)
@@ -77,5 +77,5 @@ static size_t tree_bytes(const struct cel_node *node)
 
 size_t match_weigh(const struct cel_node *tree)
 {
-	return piece(sizeof(struct match_query)) + SLOT + HELD_ELSEWHERE + tree_bytes(tree);
+	return sizeof(struct match_query) + SLOT + HELD_ELSEWHERE + tree_bytes(tree);
 }

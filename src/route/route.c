@@ -10,7 +10,7 @@
 #define NO_RUN UINT32_MAX
 
 struct noted_run {
-	struct bytes ids;
+	struct subs_run run;
 	uint32_t next; /* of the same target */
 };
 
@@ -112,7 +112,7 @@ static enum err note_run(struct route *route, const struct subs_run *run)
 		return ERR_MEMORY;
 	}
 	uint32_t index = (uint32_t)route->runs_count++;
-	route->runs[index] = (struct noted_run){.ids = run->ids, .next = NO_RUN};
+	route->runs[index] = (struct noted_run){.run = *run, .next = NO_RUN};
 	if (target->first_run == NO_RUN) {
 		target->first_run = index;
 	} else {
@@ -158,7 +158,7 @@ static enum err gather(struct route *route, const struct route_target *target)
 	}
 	size_t count = 0;
 	for (uint32_t i = target->first_run; i != NO_RUN; i = route->runs[i].next) {
-		route->gathered[count++] = route->runs[i].ids;
+		route->gathered[count++] = subs_run_ids(&route->runs[i].run);
 	}
 	return OK;
 }
@@ -187,9 +187,9 @@ static void route_event(struct route *route, struct event *event, const struct m
 	route->runs_count = 0;
 	route->targets_count = 0;
 	for (size_t i = 0; i < count; i++) {
-		const struct subs_group *group = NULL;
+		const struct subs_holder *holder = NULL;
 		struct subs_run run;
-		while ((group = subs_next_run(hits[i].query, group, &run)) != NULL) {
+		while ((holder = subs_next_run(hits[i].query, holder, &run)) != NULL) {
 			if (is_for(route, run.handle) && note_run(route, &run) != OK) {
 				note_end(route, run.handle, ERR_MEMORY);
 			}
@@ -208,12 +208,12 @@ static void tell_troubles(struct route *route, int64_t now_us)
 	for (size_t i = 0; i < count; i++) {
 		const struct model_notice notice = {
 			.code = troubles[i].code, .text = bytes_of(troubles[i].text)};
-		const struct subs_group *group = NULL;
+		const struct subs_holder *holder = NULL;
 		struct subs_run run;
-		while ((group = subs_next_run(troubles[i].query, group, &run)) != NULL) {
+		while ((holder = subs_next_run(troubles[i].query, holder, &run)) != NULL) {
 			struct route_target *target = run.handle;
 			enum err err = stream_push_notice(
-				target->stream, &notice, run.ids, run.count, now_us);
+				target->stream, &notice, subs_run_ids(&run), run.count, now_us);
 			if (err == OK) {
 				metrics_add(route->metrics, METRIC_notices, run.count);
 			} else {

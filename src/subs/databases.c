@@ -3,6 +3,12 @@
 
 #include <string.h>
 
+struct subs_database {
+	size_t count; /* of subscriptions */
+	size_t name_size;
+	char name[];
+};
+
 static struct bytes name_of(const struct subs_database *database)
 {
 	return (struct bytes){database->name, database->name_size};
@@ -33,32 +39,40 @@ size_t subs_database_count(const struct map *databases, struct bytes name)
 	return database ? database->count : 0;
 }
 
-enum err subs_database_get(
-	struct map *databases, struct bytes name, struct subs_database **ret_database)
+static enum err make(struct map *databases, struct bytes name, struct subs_database **ret_database)
 {
-	struct subs_database *database = map_find(databases, &name);
+	struct subs_database *database = mem_calloc(1, sizeof(*database) + name.size);
 	if (!database) {
-		database = mem_calloc(1, sizeof(*database) + name.size);
-		if (!database) {
-			return ERR_MEMORY;
-		}
-		database->name_size = name.size;
-		if (name.size > 0) {
-			memcpy(database->name, name.data, name.size);
-		}
-		enum err err = map_insert(databases, database);
-		if (err != OK) {
-			mem_free(database);
-			return err;
-		}
+		return ERR_MEMORY;
+	}
+	database->name_size = name.size;
+	if (name.size > 0) {
+		memcpy(database->name, name.data, name.size);
+	}
+	enum err err = map_insert(databases, database);
+	if (err != OK) {
+		mem_free(database);
+		return err;
 	}
 	*ret_database = database;
 	return OK;
 }
 
-void subs_database_drop_if_empty(struct map *databases, struct subs_database *database)
+enum err subs_database_enter(struct map *databases, struct bytes name)
 {
-	if (database->count == 0) {
+	struct subs_database *database = map_find(databases, &name);
+	enum err err = database ? OK : make(databases, name, &database);
+	if (err == OK) {
+		database->count++;
+	}
+	return err;
+}
+
+void subs_database_leave(struct map *databases, struct bytes name)
+{
+	struct subs_database *database = map_find(databases, &name);
+	check(database);
+	if (--database->count == 0) {
 		check(map_remove(databases, database));
 		mem_free(database);
 	}

@@ -24,7 +24,7 @@ bool subs_refuse_by_limit(struct subs *subs, const struct subs_stream *stream,
 	const struct subs_limits *limits = &subs->limits;
 	const struct quota quotas[] = {
 		{"too many subscriptions of this stream", "stream_subscriptions_max",
-			"unsubscribe some, or open another stream", stream->count,
+			"unsubscribe some, or open another stream", subs_stream_count(stream),
 			limits->per_stream_max, METRIC_stream_subscriptions_refused},
 		{"too many subscriptions of this database", "database_subscriptions_max",
 			"unsubscribe some of this database",

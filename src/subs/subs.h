@@ -38,7 +38,10 @@ enum err subs_stream_new(
  * has taken them: that of a large stream would keep the caller too long. NULL is fine.
  */
 void subs_stream_free(struct subs *subs, struct subs_stream *stream);
-/* Frees at most `most` subscriptions of streams that have been freed; whether any are left. */
+/*
+ * Frees at most `most` subscriptions of streams that have been freed, and gives some of the memory
+ * back that subscriptions have left; whether there is more to do.
+ */
 bool subs_sweep(struct subs *subs, size_t most);
 size_t subs_stream_count(const struct subs_stream *stream);
 
@@ -58,16 +61,21 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	struct model_answer *ret_answer);
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id) MUST_CHECK;
 
+#define SUBS_OWN_BYTES 38 /* a UUID as it goes out */
+
 /* Ids of one stream behind one query, encoded as they go out. A stream may have several. */
 struct subs_run {
 	void *handle;
-	struct bytes ids;
+	struct bytes ids; /* no data: they are in `own`, see subs_run_ids */
 	uint32_t count;
+	char own[SUBS_OWN_BYTES];
 };
+/* Borrowed from the run and from its subscriptions. */
+struct bytes subs_run_ids(const struct subs_run *run);
 /* The runs of a query that was hit, in any order: begin with NULL, go on with what was returned;
  * NULL at the end. */
-struct subs_group;
-const struct subs_group *subs_next_run(
-	struct match_query *query, const struct subs_group *previous, struct subs_run *ret_run);
+struct subs_holder;
+const struct subs_holder *subs_next_run(
+	struct match_query *query, const struct subs_holder *previous, struct subs_run *ret_run);
 
 #endif

@@ -1,26 +1,81 @@
-/* What the files of subs share. */
+/*
+ * What the files of subs share:
+ *   id        an id as it is kept: sixteen bytes if it is a UUID
+ *   holder    who stands behind a query for one stream: a subscription alone, or a group of several
+ *   database  how many subscriptions each has
+ *   refusal   what a subscribe is answered that is not accepted
+ */
 #ifndef SUBS_PRIV_H
 #define SUBS_PRIV_H
 
 #include "subs.h"
 
-/* ---- the manager and its streams (subs.c) ---- */
+/* ---- ids (id.c) ---- */
+
+#define SUBS_UUID_BYTES 16
+
+/* An id and the form in which it is kept: packed if it is a UUID in its usual form. */
+struct subs_id {
+	struct bytes text;
+	bool is_uuid;
+	unsigned char uuid[SUBS_UUID_BYTES];
+};
+
+void subs_id_read(struct bytes text, struct subs_id *ret_id);
+/* As it goes out: SUBS_OWN_BYTES at `place`. */
+void subs_id_write_uuid(const unsigned char uuid[SUBS_UUID_BYTES], char *place);
+
+/* ---- holders (holders.c) ---- */
+
+enum subs_kind { SUBS_ALONE, SUBS_MEMBER, SUBS_GROUP };
+
+/* First in a subscription and in a group. */
+struct subs_holder {
+	struct subs_stream *stream;
+	union {
+		struct match_query *query;
+		struct subs_group *group; /* a member's, which holds the query for it */
+	} of;
+	uint32_t index; /* in the query's fan */
+	uint8_t kind;   /* enum subs_kind */
+	bool is_open;   /* takes another id of the same stream */
+	bool is_mapped;
+	bool is_uuid; /* a subscription's id */
+};
+
+struct subs_subscription {
+	struct subs_holder holder;
+	char id[]; /* a UUID, or struct subs_text */
+};
+
+struct subs_text {
+	uint32_t size;  /* of the id */
+	char encoded[]; /* as in a run */
+};
+
+/* Ids encoded one behind the other, as they go out, so that delivering them is a copy. */
+struct subs_group {
+	struct subs_holder holder;
+	char *ids;
+	uint32_t size, capacity; /* of the ids */
+	uint32_t count;
+};
 
 struct subs_stream {
-	void *handle;    /* NULL: it has been freed, and waits to be swept */
-	uint64_t number; /* part of the keys, never used again */
-	struct subs_group *groups;
-	size_t count;     /* of subscriptions */
-	size_t residuals; /* of open groups whose query is one */
+	void *handle;     /* NULL: it has been freed, and waits to be swept */
+	uint64_t number;  /* part of a key, never used again */
+	struct map by_id; /* of subs_subscription */
+	size_t residuals; /* open holders whose query is one */
 	struct subs_stream *next_freed;
 };
 
 struct subs {
 	struct subs_limits limits;
+	uint64_t seed;
 	struct match *match;
 	struct metrics *metrics;
-	struct map by_id;     /* struct subscription */
-	struct map groups;    /* open struct subs_group of crowded queries, by stream and query */
+	struct pool pool;     /* of subscriptions and groups */
+	struct map holders;   /* those open of crowded queries, by stream and query */
 	struct map databases; /* struct subs_database */
 	size_t count;
 	size_t bytes;              /* as subs_bytes has it */
@@ -30,21 +85,27 @@ struct subs {
 	struct match_refusal refusal;
 };
 
-/* ---- how many subscriptions each database has (databases.c) ---- */
+extern const struct map_type subs_id_type, subs_holder_type;
 
-struct subs_database {
-	size_t count; /* of subscriptions */
-	size_t name_size;
-	char name[];
-};
+struct match_query *subs_query_of(const struct subs_subscription *subscription);
+
+/* The one that takes another id of the stream's for the query; NULL: there is none. */
+struct subs_holder *subs_find_open(
+	const struct subs *subs, const struct subs_stream *stream, struct match_query *query);
+/* A subscription that stands behind the query, but is not among its stream's yet. */
+enum err subs_join(struct subs *subs, struct subs_stream *stream, struct match_query *query,
+	const struct subs_id *id, struct subs_subscription **ret_subscription) MUST_CHECK;
+/* Frees it. A freed stream's is not taken out of its run, which nobody reads any more. */
+void subs_leave(struct subs *subs, struct subs_subscription *subscription);
+
+/* ---- how many subscriptions each database has (databases.c) ---- */
 
 extern const struct map_type subs_database_type;
 
 size_t subs_database_count(const struct map *databases, struct bytes name);
-/* Found, or made with a count of 0; that one wants to be counted or dropped. */
-enum err subs_database_get(
-	struct map *databases, struct bytes name, struct subs_database **ret_database) MUST_CHECK;
-void subs_database_drop_if_empty(struct map *databases, struct subs_database *database);
+/* One more, or one fewer. */
+enum err subs_database_enter(struct map *databases, struct bytes name) MUST_CHECK;
+void subs_database_leave(struct map *databases, struct bytes name);
 
 /* ---- refusals (refusals.c) ---- */
 

@@ -93,12 +93,13 @@ static struct match_query *query_of(struct bench *bench, const char *collection)
 static unsigned count_id(struct match_query *query, const void *handle, const char *id)
 {
 	unsigned count = 0;
-	const struct subs_group *group = NULL;
+	const struct subs_holder *holder = NULL;
 	struct subs_run run;
-	while ((group = subs_next_run(query, group, &run)) != NULL) {
+	while ((holder = subs_next_run(query, holder, &run)) != NULL) {
 		uint32_t ids = 0;
+		struct bytes rest = subs_run_ids(&run);
 		struct bytes found;
-		while (wire_id_next(&run.ids, &found)) {
+		while (wire_id_next(&rest, &found)) {
 			ids++;
 			count += run.handle == handle && bytes_equal(found, bytes_of(id));
 		}
@@ -112,9 +113,9 @@ static unsigned count_id(struct match_query *query, const void *handle, const ch
 static unsigned count_runs(struct match_query *query, const void *handle)
 {
 	unsigned count = 0;
-	const struct subs_group *group = NULL;
+	const struct subs_holder *holder = NULL;
 	struct subs_run run;
-	while ((group = subs_next_run(query, group, &run)) != NULL) {
+	while ((holder = subs_next_run(query, holder, &run)) != NULL) {
 		count += run.handle == handle;
 	}
 	return count;
@@ -124,10 +125,10 @@ static unsigned count_runs(struct match_query *query, const void *handle)
 static size_t count_ids(struct match_query *query, uint32_t *ret_longest)
 {
 	size_t count = 0;
-	const struct subs_group *group = NULL;
+	const struct subs_holder *holder = NULL;
 	struct subs_run run;
 	*ret_longest = 0;
-	while ((group = subs_next_run(query, group, &run)) != NULL) {
+	while ((holder = subs_next_run(query, holder, &run)) != NULL) {
 		count += run.count;
 		*ret_longest = run.count > *ret_longest ? run.count : *ret_longest;
 	}
@@ -177,6 +178,44 @@ static void test_ids_belong_to_their_stream(void **state)
 	assert_int_equal(metrics_get(&bench.metrics, METRIC_subscriptions_active), 3);
 	subs_stream_free(bench.subs, one);
 	subs_stream_free(bench.subs, two);
+	bench_close(&bench);
+}
+
+/* Ids that are alike are told apart, and each goes out as it came. */
+static void test_ids_that_are_uuids(void **state)
+{
+	(void)state;
+	static const char *const ids[] = {
+		"0f1e2d3c-4b5a-4697-8877-665544332211",
+		"0f1e2d3c-4b5a-4697-8877-665544332212",
+		"0F1e2d3c-4b5a-4697-8877-665544332211", /* not as they are usually written */
+		"0f1e2d3c-4b5a-4697-8877-66554433221g",
+		"0f1e2d3c04b5a-4697-8877-665544332211",
+		"0f1e2d3c-4b5a-4697-8877-6655443322-1",
+		"0f1e2d3c-4b5a-4697-8877-66554433221",
+		"0f1e2d3c-4b5a-4697-8877-6655443322111",
+		"0123456789abcdef",
+	};
+	enum { COUNT = sizeof(ids) / sizeof(*ids) };
+	struct bench bench;
+	bench_open(&bench, &wide);
+	int handle = 0;
+	struct subs_stream *stream = open_stream(&bench, &handle);
+	for (size_t i = 0; i < COUNT; i++) { /* in a run of several */
+		assert_int_equal(add(&bench, stream, ids[i], "users"), MODEL_ACCEPTED);
+		assert_int_equal(add(&bench, stream, ids[i], "users"), MODEL_REFUSED_DUPLICATE);
+	}
+	for (size_t i = 0; i < COUNT; i++) {
+		assert_int_equal(count_id(query_of(&bench, "users"), &handle, ids[i]), 1);
+		assert_int_equal(subs_remove(bench.subs, stream, bytes_of(ids[i])), OK);
+		char collection[8];
+		(void)snprintf(collection, sizeof(collection), "c%zu", i);
+		assert_int_equal(add(&bench, stream, ids[i], collection), MODEL_ACCEPTED);
+		assert_int_equal(count_id(query_of(&bench, collection), &handle, ids[i]), 1);
+	}
+	assert_int_equal(metrics_get(&bench.metrics, METRIC_queries_active), COUNT);
+	assert_int_equal(subs_stream_count(stream), COUNT);
+	subs_stream_free(bench.subs, stream);
 	bench_close(&bench);
 }
 
@@ -481,6 +520,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ids_belong_to_their_stream),
+		cmocka_unit_test(test_ids_that_are_uuids),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_filters_that_cannot_be),
 		cmocka_unit_test(test_a_freed_stream_is_swept),
