@@ -264,6 +264,46 @@ enum err match_query_get(struct match *match, const struct model_subscription *s
 	return err;
 }
 
+static enum err compare_code(struct match *match, const struct match_query *query,
+	const struct cel_node *tree, bool *ret_is)
+{
+	struct match_code code = {0};
+	enum err err =
+		match_code_make(&match->index, query->collection, &match->scratch, tree, &code);
+	if (err == OK) {
+		const struct query_key key = {query->collection, code.words, code.count};
+		*ret_is = query_is(query, &key);
+		match_code_release(&match->index, code.words, code.count);
+	}
+	return err;
+}
+
+enum err match_query_is(struct match *match, const struct match_query *query,
+	const struct model_subscription *subscription, bool *ret_is)
+{
+	const struct match_collection *collection = query->collection;
+	if (!bytes_equal(collection->database, subscription->database) ||
+		!bytes_equal(collection->name, subscription->collection)) {
+		*ret_is = false;
+		return OK;
+	}
+	struct match_compiled compiled = {0};
+	struct match_refusal refusal = {0};
+	enum err err =
+		match_compile(&match->scratch, &match->compiler, subscription, &refusal, &compiled);
+	if (err == OK) {
+		err = compare_code(match, query, compiled.tree, ret_is);
+	} else if (err != ERR_MEMORY) {
+		*ret_is = false; /* there is no query of it */
+		err = OK;
+	}
+	if (compiled.expression) {
+		cel_release(compiled.expression);
+	}
+	arena_reset(&match->scratch);
+	return err;
+}
+
 void match_query_put(struct match *match, struct match_query *query)
 {
 	check(query->holders > 0);

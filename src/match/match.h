@@ -50,6 +50,9 @@ struct match_refusal {
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct match_refusal *ret_refusal, struct match_query **ret_query) MUST_CHECK;
 void match_query_put(struct match *match, struct match_query *query);
+/* Whether match_query_get would find just this query. Nothing is made, and none is refused. */
+enum err match_query_is(struct match *match, const struct match_query *query,
+	const struct model_subscription *subscription, bool *ret_is) MUST_CHECK;
 /* Gives some of the memory back that queries have left; whether there is more of it. */
 bool match_trim(struct match *match);
 

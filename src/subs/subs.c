@@ -212,6 +212,38 @@ void subs_add(struct subs *subs, struct subs_stream *stream,
 	note_bytes(subs, before);
 }
 
+/* Whether the stream has the id, and for the same query. */
+static enum err has(struct subs *subs, const struct subs_stream *stream,
+	const struct model_subscription *subscription, bool *ret_has)
+{
+	struct subs_id id;
+	subs_id_read(subscription->id, &id);
+	const struct subs_subscription *found = map_find(&stream->by_id, &id);
+	if (!found) {
+		*ret_has = false;
+		return OK;
+	}
+	return match_query_is(subs->match, subs_query_of(found), subscription, ret_has);
+}
+
+void subs_ensure(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer)
+{
+	size_t before = mem_used();
+	bool is_there = false;
+	enum err err = refusal->code == OK ? has(subs, stream, subscription, &is_there) : OK;
+	*ret_answer = (struct model_answer){.id = subscription->id};
+	if (err != OK) {
+		subs_refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
+	} else if (is_there) {
+		metrics_add(subs->metrics, METRIC_subscribes, 1);
+	} else {
+		add(subs, stream, subscription, refusal, ret_answer);
+	}
+	note_bytes(subs, before);
+}
+
 static bool trim(struct subs *subs)
 {
 	bool has_more = pool_trim(&subs->pool);

@@ -59,6 +59,10 @@ size_t subs_bytes(const struct subs *subs);
 void subs_add(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer);
+/* The same, but an id that the stream has, for the same query, is accepted again. */
+void subs_ensure(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	struct model_answer *ret_answer);
 enum err subs_remove(struct subs *subs, struct subs_stream *stream, struct bytes id) MUST_CHECK;
 
 #define SUBS_OWN_BYTES 38 /* a UUID as it goes out */

@@ -260,6 +260,13 @@ void worker_pushed(struct worker_stream *stream, enum err err)
 	}
 }
 
+static void say_from_where(const struct worker_stream *stream, struct model_answer *answer)
+{
+	if (answer->refusal == MODEL_ACCEPTED) {
+		answer->live_after = resume_position(stream);
+	}
+}
+
 void worker_subscribe(struct worker_stream *stream, const struct model_subscription *subscription,
 	const struct err_info *refusal)
 {
@@ -267,7 +274,8 @@ void worker_subscribe(struct worker_stream *stream, const struct model_subscript
 		return; /* ended */
 	}
 	struct model_answer answer;
-	worker_subscribe_quietly(stream, subscription, refusal, &answer);
+	subs_add(stream->worker->subs, stream->subs, subscription, refusal, &answer);
+	say_from_where(stream, &answer);
 	worker_pushed(stream,
 		stream_push_answer(stream->stream, &answer, loop_now_us(stream->worker->loop)));
 }
@@ -276,10 +284,14 @@ void worker_subscribe_quietly(struct worker_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer)
 {
-	subs_add(stream->worker->subs, stream->subs, subscription, refusal, ret_answer);
-	if (ret_answer->refusal == MODEL_ACCEPTED) {
-		ret_answer->live_after = resume_position(stream);
+	if (!stream->subs) { /* an answer before this one was too much for it */
+		*ret_answer = (struct model_answer){.id = subscription->id,
+			.refusal = MODEL_REFUSED_LIMIT,
+			.text = bytes_of(err_text(ERR_CLOSED))};
+		return;
 	}
+	subs_ensure(stream->worker->subs, stream->subs, subscription, refusal, ret_answer);
+	say_from_where(stream, ret_answer);
 }
 
 void worker_unsubscribe(struct worker_stream *stream, struct bytes id)

@@ -77,7 +77,8 @@ void worker_subscribe(struct worker_stream *stream, const struct model_subscript
 	const struct err_info *refusal);
 /*
  * The same for whoever answers many at once: nothing is put on the stream. An id that the stream
- * has, for the same query, is accepted again. The answer's texts are valid until the next call.
+ * has, for the same query, is accepted again; a stream that has ended refuses all. The answer's
+ * texts are valid until the next call.
  */
 void worker_subscribe_quietly(struct worker_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,

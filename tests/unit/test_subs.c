@@ -71,6 +71,14 @@ static enum model_refusal add(
 	return bench->answer.refusal;
 }
 
+static enum model_refusal ensure(struct bench *bench, struct subs_stream *stream,
+	const struct model_subscription *subscription)
+{
+	subs_ensure(bench->subs, stream, subscription, &nothing_found, &bench->answer);
+	assert_true(bytes_equal(bench->answer.id, subscription->id));
+	return bench->answer.refusal;
+}
+
 static bool text_has(struct bytes text, const char *part)
 {
 	return memmem(text.data, text.size, part, strlen(part)) != NULL;
@@ -286,6 +294,97 @@ static void test_filters_that_cannot_be(void **state)
 	bench_close(&bench);
 }
 
+/* ---- asked for again ------------------------------------------------------------------------- */
+
+static const struct value eighteen = {.kind = VALUE_INT, .as.integer = 18};
+static const struct value first_room = {.kind = VALUE_INT, .as.integer = 1};
+static const struct model_filter of_grown[] = {
+	{.field = {"age", 3}, .op = {">", 1}, .value = &eighteen},
+	{.field = {"room", 4}, .op = {"==", 2}, .value = &first_room}};
+
+static struct model_subscription with_filters(const char *id, size_t count)
+{
+	struct model_subscription subscription = about(id, "users");
+	subscription.filters = of_grown;
+	subscription.filters_count = count;
+	return subscription;
+}
+
+/* The same request, or another that says the same, changes nothing, even where nothing more fits.
+ */
+static void test_what_is_there_is_accepted_again(void **state)
+{
+	(void)state;
+	static const char *const ids[] = {
+		"a", "0f1e2d3c-4b5a-4697-8877-665544332211", "alone", "others"};
+	struct subs_limits limits = wide;
+	limits.per_stream_max = 4;
+	struct bench bench;
+	bench_open(&bench, &limits);
+	char handles[2];
+	struct subs_stream *stream = open_stream(&bench, &handles[0]);
+	struct subs_stream *other = open_stream(&bench, &handles[1]);
+	struct model_subscription all[4] = {about(ids[0], "users"), about(ids[1], "users"),
+		with_filters(ids[2], 2), about(ids[3], "orders")};
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(ensure(&bench, stream, &all[i]), MODEL_ACCEPTED);
+	}
+	size_t bytes = subs_bytes(bench.subs);
+	all[2].filters = NULL;
+	all[2].filters_count = 0;
+	all[2].expression = bytes_of("doc.room == 1 && 18 < doc.age");
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(ensure(&bench, stream, &all[i]), MODEL_ACCEPTED);
+	}
+	assert_int_equal(subs_stream_count(stream), 4);
+	assert_int_equal(metrics_get(&bench.metrics, METRIC_subscriptions_active), 4);
+	assert_int_equal(metrics_get(&bench.metrics, METRIC_subscribes), 8);
+	assert_int_equal(metrics_get(&bench.metrics, METRIC_subscribes_refused), 0);
+	assert_int_equal(metrics_get(&bench.metrics, METRIC_queries_active), 3);
+	assert_true(subs_bytes(bench.subs) < bytes + 4096); /* what compiling keeps */
+	assert_int_equal(count_all(query_of(&bench, "users")), 2);
+	assert_int_equal(count_all(query_of(&bench, "orders")), 1);
+	const struct model_subscription fifth = about("fifth", "users");
+	assert_int_equal(ensure(&bench, stream, &fifth), MODEL_REFUSED_LIMIT);
+	assert_int_equal(ensure(&bench, other, &all[0]), MODEL_ACCEPTED);
+	assert_int_equal(count_all(query_of(&bench, "users")), 3);
+	subs_stream_free(bench.subs, stream);
+	subs_stream_free(bench.subs, other);
+	bench_close(&bench);
+}
+
+/* What the id stands for stays, and what was asked for leaves nothing. */
+static void test_another_query_is_a_duplicate(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench, &wide);
+	struct subs_stream *stream = open_stream(&bench, &bench);
+	const struct model_subscription kept = with_filters("a", 1);
+	assert_int_equal(ensure(&bench, stream, &kept), MODEL_ACCEPTED);
+	struct model_subscription elsewhere = kept;
+	elsewhere.collection = bytes_of("orders");
+	struct model_subscription far = kept;
+	far.database = bytes_of("e");
+	struct model_subscription broken = with_filters("a", 0);
+	broken.expression = bytes_of("doc.age >");
+	const struct model_subscription others[] = {
+		about("a", "users"), with_filters("a", 2), elsewhere, far, broken};
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		assert_int_equal(ensure(&bench, stream, &others[i]), MODEL_REFUSED_DUPLICATE);
+		assert_int_equal(metrics_get(&bench.metrics, METRIC_queries_active), 1);
+	}
+	const struct err_info found = {.code = ERR_LIMIT, .text = "too many filters"};
+	subs_ensure(bench.subs, stream, &kept, &found, &bench.answer);
+	assert_int_equal(bench.answer.refusal, MODEL_REFUSED_DUPLICATE);
+	assert_int_equal(metrics_get(&bench.metrics, METRIC_subscribes_refused), 6);
+	assert_int_equal(subs_stream_count(stream), 1);
+	assert_false(match_wants(bench.match, bytes_of("d"), bytes_of("orders")));
+	assert_int_equal(ensure(&bench, stream, &kept), MODEL_ACCEPTED);
+	subs_stream_free(bench.subs, stream);
+	bench_close(&bench);
+}
+
 /* ---- streams that go ------------------------------------------------------------------------- */
 
 /* Gone at once for whoever looks, in slices for memory. */
@@ -482,6 +581,13 @@ static void subscribe_and_leave(void)
 				add(&bench, stream, id, k % 10 ? "users" : "orders");
 			assert_true(refusal == MODEL_ACCEPTED || refusal == MODEL_REFUSED_LIMIT);
 			count += refusal == MODEL_ACCEPTED;
+			const struct model_subscription same =
+				about(id, k % 10 ? "users" : "orders");
+			if (refusal == MODEL_ACCEPTED &&
+				ensure(&bench, stream, &same) != MODEL_ACCEPTED) {
+				assert_true(bytes_equal(
+					bench.answer.text, bytes_of(err_text(ERR_MEMORY))));
+			}
 			if (refusal == MODEL_REFUSED_LIMIT) {
 				assert_true(bytes_equal(
 					bench.answer.text, bytes_of(err_text(ERR_MEMORY))));
@@ -523,6 +629,8 @@ int main(void)
 		cmocka_unit_test(test_ids_that_are_uuids),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_filters_that_cannot_be),
+		cmocka_unit_test(test_what_is_there_is_accepted_again),
+		cmocka_unit_test(test_another_query_is_a_duplicate),
 		cmocka_unit_test(test_a_freed_stream_is_swept),
 		cmocka_unit_test(test_many_ids_behind_one_query),
 		cmocka_unit_test(test_churn),

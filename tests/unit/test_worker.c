@@ -169,6 +169,42 @@ static void requests_are_answered(void **state)
 	rig_close(&rig);
 }
 
+static enum model_refusal ask_quietly(
+	struct rig *rig, size_t i, const char *id, const char *collection)
+{
+	const struct model_subscription subscription = {
+		.id = bytes_of(id), .database = bytes_of("d"), .collection = bytes_of(collection)};
+	const struct err_info fine = {0};
+	struct model_answer answer;
+	worker_subscribe_quietly(rig->attached[i], &subscription, &fine, &answer);
+	assert_true(bytes_equal(answer.id, subscription.id));
+	assert_int_equal(answer.live_after.size > 0, answer.refusal == MODEL_ACCEPTED);
+	return answer.refusal;
+}
+
+/* Quietly, the same may be asked for again; on the stream each id is answered for what it is. */
+static void the_same_may_be_registered_again(void **state)
+{
+	struct rig rig;
+	(void)state;
+	rig_open(&rig);
+	size_t one = attach(&rig, &wide);
+	assert_int_equal(push(&rig, USERS, true), OK);
+	run(&rig, 1000);
+	assert_int_equal(ask_quietly(&rig, one, "a", "users"), MODEL_ACCEPTED);
+	assert_int_equal(ask_quietly(&rig, one, "a", "users"), MODEL_ACCEPTED);
+	assert_int_equal(ask_quietly(&rig, one, "a", "orders"), MODEL_REFUSED_DUPLICATE);
+	check_empty(&rig, one);
+	subscribe(&rig, one, "a", "users");
+	assert_int_equal(pop(&rig, one, STREAM_ANSWER).answer.refusal, MODEL_REFUSED_DUPLICATE);
+	assert_int_equal(figure(&rig, METRIC_subscriptions_active), 1);
+	assert_int_equal(push(&rig, USERS, true), OK);
+	run(&rig, 1000);
+	pop_delivery(&rig, one, 2, "a");
+	check_empty(&rig, one);
+	rig_close(&rig);
+}
+
 /* A stream that is gone matches nothing at once; its subscriptions go piece by piece. */
 static void gone_streams_are_swept(void **state)
 {
@@ -217,6 +253,7 @@ static void a_slow_stream_ends_alone(void **state)
 	assert_int_equal(figure(&rig, METRIC_streams_slow), 1);
 	assert_int_equal(figure(&rig, METRIC_subscriptions_active), 1);
 	subscribe(&rig, slow, "c", "users"); /* of an ended stream: nothing comes of it */
+	assert_int_equal(ask_quietly(&rig, slow, "d", "users"), MODEL_REFUSED_LIMIT);
 	worker_unsubscribe(rig.attached[slow], bytes_of("a"));
 	worker_heartbeat(rig.attached[slow], &(struct model_heartbeat){.timestamp_ms = 1});
 	assert_int_equal(figure(&rig, METRIC_subscriptions_active), 1);
@@ -363,6 +400,43 @@ static void gateways_are_streams_too(void **state)
 	rig_close(&rig);
 }
 
+/* What got lost is the answer, and the gateway asks again. */
+static void a_bulk_may_be_repeated(void **state)
+{
+	enum { COUNT = 700 };
+	struct rig rig;
+	struct gateway gateway;
+	struct loop_listener *listener = NULL;
+	struct err_info info = {0};
+	struct buffer message = {0};
+	const struct model_subscription other = {
+		.id = bytes_of("s3"), .database = bytes_of("d"), .collection = bytes_of("orders")};
+	(void)state;
+	rig_open(&rig);
+	assert_int_equal(
+		loop_listen(rig.loop, "127.0.0.1:0", accepted, &rig, &listener, &info), OK);
+	assert_int_equal(gateway_connect(&gateway, rig.loop, loop_listener_address(listener)), OK);
+	assert_int_equal(gateway_call(gateway.client, WIRE_STREAMER_STREAM, &gateway), OK);
+	gateway_hello(&gateway, &(struct model_hello){.version = 1, .gateway_id = bytes_of("g")});
+	assert_int_equal(wire_subscribe_encode(&message, &other), OK);
+	gateway_send(&gateway, &message);
+	gateway_bulk(&gateway, 7, "s", COUNT);
+	gateway_bulk(&gateway, 7, "s", COUNT);
+	run(&rig, 100000);
+	assert_int_equal(gateway.said_count, 4); /* behind the Welcome and an answer */
+	for (unsigned i = 2; i < 4; i++) {
+		assert_int_equal(gateway.said[i].kind, WIRE_STREAMER_BULK_ANSWER);
+		assert_true(gateway.said[i].bulk_id == 7);
+		assert_int_equal(gateway.said[i].accepted, COUNT - 1);
+		assert_int_equal(gateway.said[i].refused, 1); /* s3 stands for something else */
+	}
+	assert_int_equal(figure(&rig, METRIC_subscriptions_active), COUNT);
+	grpc_client_close(gateway.client);
+	run(&rig, 20000);
+	loop_listener_free(listener);
+	rig_close(&rig);
+}
+
 /* ---- lack of memory -------------------------------------------------------------------------- */
 
 /* Whoever misses something is told: a stream has all that it subscribed to, or its end. */
@@ -421,6 +495,7 @@ int main(void)
 		cmocka_unit_test(a_full_ring_takes_nothing),
 		cmocka_unit_test(a_backlog_is_routed_whole),
 		cmocka_unit_test(requests_are_answered),
+		cmocka_unit_test(the_same_may_be_registered_again),
 		cmocka_unit_test(gone_streams_are_swept),
 		cmocka_unit_test(a_slow_stream_ends_alone),
 		cmocka_unit_test(the_log_says_which_limit_a_slow_stream_exceeded),
@@ -428,6 +503,7 @@ int main(void)
 		cmocka_unit_test(draining_gives_what_is_queued),
 		cmocka_unit_test(closing_ends_streams_at_once),
 		cmocka_unit_test(gateways_are_streams_too),
+		cmocka_unit_test(a_bulk_may_be_repeated),
 		cmocka_unit_test(survives_each_failure),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
