@@ -135,7 +135,7 @@ lane_docs() {
 }
 
 sources() {
-	find src include cli bench examples tests -name node_modules -prune -o \( -name "*.[ch]" -o -name "*.cc" \) -print | sort
+	find src include cli bench examples tests \( -name node_modules -o -path bench/peers \) -prune -o \( -name "*.[ch]" -o -name "*.cc" \) -print | sort
 }
 
 lane_format() {
