@@ -238,6 +238,15 @@ static bool refuse_weight(struct match *match, const struct model_subscription *
 	return true;
 }
 
+/* Of match_compile's; a query has its own references by then. */
+static void release_compiled(struct match *match, const struct match_compiled *compiled)
+{
+	if (compiled->expression) {
+		cel_release(compiled->expression);
+	}
+	arena_reset(&match->scratch);
+}
+
 enum err match_query_get(struct match *match, const struct model_subscription *subscription,
 	struct match_refusal *ret_refusal, struct match_query **ret_query)
 {
@@ -253,14 +262,11 @@ enum err match_query_get(struct match *match, const struct model_subscription *s
 			refuse_residual(match, ret_refusal);
 		}
 	}
-	if (compiled.expression) {
-		cel_release(compiled.expression);
-	}
 	if (err == OK) {
 		query->has_expression = query->has_expression || compiled.expression;
 		*ret_query = query;
 	}
-	arena_reset(&match->scratch);
+	release_compiled(match, &compiled);
 	return err;
 }
 
@@ -297,10 +303,7 @@ enum err match_query_is(struct match *match, const struct match_query *query,
 		*ret_is = false; /* there is no query of it */
 		err = OK;
 	}
-	if (compiled.expression) {
-		cel_release(compiled.expression);
-	}
-	arena_reset(&match->scratch);
+	release_compiled(match, &compiled);
 	return err;
 }
 

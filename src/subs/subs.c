@@ -117,10 +117,8 @@ static void remove_subscription(struct subs *subs, struct subs_subscription *sub
 	count(subs, -1);
 }
 
-static bool refuse_id(struct subs *subs, const struct subs_stream *stream, const struct subs_id *id,
-	struct model_answer *answer)
+static bool refuse_size(struct subs *subs, size_t size, struct model_answer *answer)
 {
-	size_t size = id->text.size;
 	if (size > subs->limits.id_bytes_max) {
 		(void)snprintf(subs->text, sizeof(subs->text),
 			"subscription ID of %zu bytes is too long; at most %u "
@@ -129,12 +127,26 @@ static bool refuse_id(struct subs *subs, const struct subs_stream *stream, const
 		subs_refuse(subs, answer, MODEL_REFUSED_ID, subs->text);
 		return true;
 	}
-	if (map_find(&stream->by_id, id)) {
+	return false;
+}
+
+/* What an id that the stream has is answered: it is accepted again for the same query, or never. */
+static void answer_again(struct subs *subs, const struct subs_subscription *found,
+	const struct model_subscription *subscription, bool may_be_same,
+	struct model_answer *answer)
+{
+	bool is_same = false;
+	enum err err = may_be_same
+		? match_query_is(subs->match, subs_query_of(found), subscription, &is_same)
+		: OK;
+	if (err != OK) {
+		subs_refuse(subs, answer, MODEL_REFUSED_LIMIT, err_text(err));
+	} else if (is_same) {
+		metrics_add(subs->metrics, METRIC_subscribes, 1);
+	} else {
 		subs_refuse(
 			subs, answer, MODEL_REFUSED_DUPLICATE, "subscription ID already exists");
-		return true;
 	}
-	return false;
 }
 
 /* A stream that has asked the same before may ask it again. */
@@ -156,16 +168,12 @@ static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 	return true;
 }
 
-static void add(struct subs *subs, struct subs_stream *stream,
+/* One whose id the stream does not have. */
+static void add_new(struct subs *subs, struct subs_stream *stream, const struct subs_id *id,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer)
 {
-	check(subscription->id.size > 0);
-	*ret_answer = (struct model_answer){.id = subscription->id};
-	struct subs_id id;
-	subs_id_read(subscription->id, &id);
-	if (refuse_id(subs, stream, &id, ret_answer) ||
-		subs_refuse_by_limit(subs, stream, subscription->database, ret_answer)) {
+	if (subs_refuse_by_limit(subs, stream, subscription->database, ret_answer)) {
 		return;
 	}
 	if (refusal->code != OK) {
@@ -191,7 +199,7 @@ static void add(struct subs *subs, struct subs_stream *stream,
 		return;
 	}
 	if (err == OK) {
-		err = insert(subs, stream, &id, query);
+		err = insert(subs, stream, id, query);
 		if (err != OK) {
 			match_query_put(subs->match, query);
 		}
@@ -203,45 +211,39 @@ static void add(struct subs *subs, struct subs_stream *stream,
 	metrics_add(subs->metrics, METRIC_subscribes, 1);
 }
 
+static void add(struct subs *subs, struct subs_stream *stream,
+	const struct model_subscription *subscription, const struct err_info *refusal,
+	bool accepts_again, struct model_answer *ret_answer)
+{
+	check(subscription->id.size > 0);
+	size_t before = mem_used();
+	*ret_answer = (struct model_answer){.id = subscription->id};
+	if (!refuse_size(subs, subscription->id.size, ret_answer)) {
+		struct subs_id id;
+		subs_id_read(subscription->id, &id);
+		const struct subs_subscription *found = map_find(&stream->by_id, &id);
+		if (found) {
+			answer_again(subs, found, subscription,
+				accepts_again && refusal->code == OK, ret_answer);
+		} else {
+			add_new(subs, stream, &id, subscription, refusal, ret_answer);
+		}
+	}
+	note_bytes(subs, before);
+}
+
 void subs_add(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer)
 {
-	size_t before = mem_used();
-	add(subs, stream, subscription, refusal, ret_answer);
-	note_bytes(subs, before);
-}
-
-/* Whether the stream has the id, and for the same query. */
-static enum err has(struct subs *subs, const struct subs_stream *stream,
-	const struct model_subscription *subscription, bool *ret_has)
-{
-	struct subs_id id;
-	subs_id_read(subscription->id, &id);
-	const struct subs_subscription *found = map_find(&stream->by_id, &id);
-	if (!found) {
-		*ret_has = false;
-		return OK;
-	}
-	return match_query_is(subs->match, subs_query_of(found), subscription, ret_has);
+	add(subs, stream, subscription, refusal, false, ret_answer);
 }
 
 void subs_ensure(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer)
 {
-	size_t before = mem_used();
-	bool is_there = false;
-	enum err err = refusal->code == OK ? has(subs, stream, subscription, &is_there) : OK;
-	*ret_answer = (struct model_answer){.id = subscription->id};
-	if (err != OK) {
-		subs_refuse(subs, ret_answer, MODEL_REFUSED_LIMIT, err_text(err));
-	} else if (is_there) {
-		metrics_add(subs->metrics, METRIC_subscribes, 1);
-	} else {
-		add(subs, stream, subscription, refusal, ret_answer);
-	}
-	note_bytes(subs, before);
+	add(subs, stream, subscription, refusal, true, ret_answer);
 }
 
 static bool trim(struct subs *subs)
