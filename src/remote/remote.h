@@ -46,6 +46,9 @@ struct remote_engine {
 	void *ctx;
 };
 
+/* Subscribes of all open bulks in one turn of the loop: well below a millisecond. */
+#define REMOTE_BULK_PER_TURN 128
+
 struct remote_server_options {
 	struct wire_limits wire;
 	uint32_t message_bytes_max;  /* in */

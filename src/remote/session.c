@@ -9,8 +9,6 @@
 
 /* What every peer takes, whatever it says: a delivery with its longest id and without its data. */
 #define MESSAGE_BYTES_LEAST 65536
-/* Subscribes of all open bulks in one turn of the loop: well below a millisecond. */
-#define BULK_PER_TURN 128
 
 void session_close_stream(struct session *session)
 {
@@ -176,7 +174,8 @@ void session_on_bulks(void *ctx)
 	for (struct session *session = server->sessions; session; session = next) {
 		next = session->next;
 		if (session->bulk.is_open) {
-			serve_bulk(session, open < BULK_PER_TURN ? BULK_PER_TURN / open : 1);
+			serve_bulk(session,
+				open < REMOTE_BULK_PER_TURN ? REMOTE_BULK_PER_TURN / open : 1);
 		}
 	}
 	if (open > 0) {

@@ -12,7 +12,7 @@
 #define TICK_US 100000
 /* Subscriptions of streams that are gone: less than 1 ms, and more than bulks bring in a turn, so
  * that streams that come and go leave no more and more behind. */
-#define SWEEP_PER_TURN 256
+#define SWEEP_PER_TURN (2 * REMOTE_BULK_PER_TURN)
 
 /* ---- the life of an event -------------------------------------------------------------------- */
 
