@@ -3,13 +3,12 @@
 #include "delivery.h"
 #include "child.h"
 #include "grpc.h"
-#include "loop.h"
+#include "loop_thread.h"
 #include "measure.h"
 #include "wire.h"
 
 #include <inttypes.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 
 #define WINDOW_BYTES (16U << 20)
@@ -26,10 +25,8 @@ struct reader {
 struct readers {
 	const struct delivery_shape *shape;
 	struct loop *loop;
-	pthread_t thread;
-	bool has_thread;
+	struct loop_thread thread;
 	bool is_closing;
-	struct loop_posted close;
 	struct reader *items;
 	uint32_t open;            /* connections */
 	_Atomic uint32_t reading; /* those that have had a message */
@@ -105,13 +102,6 @@ static void on_close(void *ctx)
 	stop_if_gone(all);
 }
 
-static void *run(void *ctx)
-{
-	struct readers *all = ctx;
-	loop_run(all->loop);
-	return NULL;
-}
-
 /* ---- beginning and end ----------------------------------------------------------------------- */
 
 static enum err open_reader(struct reader *reader, const char *address)
@@ -141,19 +131,14 @@ static enum err open_readers(struct readers *all, const char *address)
 		err = open_reader(&all->items[i], address);
 	}
 	if (err == OK) {
-		all->has_thread = pthread_create(&all->thread, NULL, run, all) == 0;
-		err = all->has_thread ? OK : ERR_IO;
+		err = loop_thread_start(&all->thread, all->loop);
 	}
 	return err;
 }
 
 static void close_readers(struct readers *all)
 {
-	if (all->has_thread) {
-		all->close = (struct loop_posted){.fn = on_close, .ctx = all};
-		check(loop_post_owned(all->loop, &all->close) == OK);
-		check(pthread_join(all->thread, NULL) == 0);
-	}
+	loop_thread_join(&all->thread, on_close, all);
 	loop_free(all->loop);
 	mem_free(all->items);
 }

@@ -1,11 +1,10 @@
 /* The generator is asked, and told what was sent, on the loop's thread only; counts are atomic. */
 #include "feed.h"
-#include "loop.h"
+#include "loop_thread.h"
 #include "measure.h"
 #include "puller.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +15,10 @@ struct feed {
 	struct feed_generator generator;
 	struct loop *loop;
 	struct loop_waker *allowed_waker;
-	struct loop_posted close, stop;
+	struct loop_posted stop;
 	sem_t stopped;
 	struct puller *puller;
-	pthread_t thread;
-	bool has_thread;
+	struct loop_thread thread;
 	uint64_t number; /* of the next change */
 	uint32_t seconds, increment;
 	char event_id[64];
@@ -111,13 +109,6 @@ static void on_allowed(void *ctx)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-static void *run(void *ctx)
-{
-	struct feed *feed = ctx;
-	loop_run(feed->loop);
-	return NULL;
-}
-
 static void on_closed(void *ctx)
 {
 	struct feed *feed = ctx;
@@ -143,8 +134,7 @@ static enum err open_parts(struct feed *feed, struct err_info *info)
 		err = puller_new(feed->loop, &options, info, &feed->puller);
 	}
 	if (err == OK) {
-		feed->has_thread = pthread_create(&feed->thread, NULL, run, feed) == 0;
-		err = feed->has_thread ? OK : ERR_IO;
+		err = loop_thread_start(&feed->thread, feed->loop);
 	}
 	return err;
 }
@@ -173,11 +163,7 @@ void feed_close(struct feed *feed)
 	if (!feed) {
 		return;
 	}
-	if (feed->has_thread) {
-		feed->close = (struct loop_posted){.fn = on_close, .ctx = feed};
-		check(loop_post_owned(feed->loop, &feed->close) == OK);
-		check(pthread_join(feed->thread, NULL) == 0);
-	}
+	loop_thread_join(&feed->thread, on_close, feed);
 	puller_free(feed->puller);
 	if (feed->allowed_waker) {
 		loop_waker_free(feed->allowed_waker);

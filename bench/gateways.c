@@ -4,11 +4,10 @@
  */
 #include "gateways.h"
 #include "grpc.h"
-#include "loop.h"
+#include "loop_thread.h"
 #include "wire.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -37,10 +36,8 @@ struct gateways {
 	struct workload_shape shape;
 	struct feed *feed;
 	struct loop *loop;
-	pthread_t thread;
-	bool has_thread;
+	struct loop_thread thread;
 	bool is_closing;
-	struct loop_posted close;
 	int fd;
 	struct gateway *items;
 	uint32_t open;                    /* connections */
@@ -345,13 +342,6 @@ static void on_close(void *ctx)
 	stop_if_gone(all);
 }
 
-static void *run(void *ctx)
-{
-	struct gateways *all = ctx;
-	loop_run(all->loop);
-	return NULL;
-}
-
 static enum err open_gateway(struct gateway *gateway, const char *address)
 {
 	static const struct grpc_client_events client_events = {.closed = on_closed};
@@ -388,8 +378,7 @@ static enum err open_all(struct gateways *all, const char *address)
 		err = open_gateway(&all->items[i], address);
 	}
 	if (err == OK) {
-		all->has_thread = pthread_create(&all->thread, NULL, run, all) == 0;
-		err = all->has_thread ? OK : ERR_IO;
+		err = loop_thread_start(&all->thread, all->loop);
 	}
 	return err;
 }
@@ -418,11 +407,7 @@ void gateways_close(struct gateways *gateways)
 	if (!gateways) {
 		return;
 	}
-	if (gateways->has_thread) {
-		gateways->close = (struct loop_posted){.fn = on_close, .ctx = gateways};
-		check(loop_post_owned(gateways->loop, &gateways->close) == OK);
-		check(pthread_join(gateways->thread, NULL) == 0);
-	}
+	loop_thread_join(&gateways->thread, on_close, gateways);
 	loop_free(gateways->loop);
 	for (uint32_t i = 0; gateways->items && i < gateways->shape.gateways; i++) {
 		buffer_fini(&gateways->items[i].request);

@@ -1,13 +1,12 @@
 /* Bulks are encoded as the call takes them: all at once would be a hundred megabytes. */
 #include "newcomer.h"
 #include "grpc.h"
-#include "loop.h"
+#include "loop_thread.h"
 #include "measure.h"
 #include "wire.h"
 #include "workload.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 
 #define PER_BULK 1000
@@ -16,12 +15,10 @@ struct newcomer {
 	struct newcomer_options options;
 	char address[128];
 	struct loop *loop;
-	pthread_t thread;
-	bool has_thread;
+	struct loop_thread thread;
 	bool is_welcome;
-	bool is_leaving; /* or has left */
-	bool is_closing; /* for good */
-	struct loop_posted leave;
+	bool is_leaving;            /* or has left */
+	bool is_closing;            /* for good */
 	struct grpc_client *client; /* NULL once its connection is gone */
 	struct grpc_call *call;
 	uint32_t asked, accepted;
@@ -162,6 +159,8 @@ static void on_closed(void *ctx, enum err why)
 	enum err err = say_hello(newcomer);
 	if (err != OK) {
 		wrong(newcomer, "it cannot come again", err_text(err));
+	}
+	if (!newcomer->client) {
 		loop_stop(newcomer->loop);
 	}
 }
@@ -199,13 +198,6 @@ static void on_close(void *ctx)
 	leave(newcomer);
 }
 
-static void *run(void *ctx)
-{
-	struct newcomer *newcomer = ctx;
-	loop_run(newcomer->loop);
-	return NULL;
-}
-
 /* ---- life ------------------------------------------------------------------------------------ */
 
 enum err newcomer_open(const char *address, const struct newcomer_options *options,
@@ -219,8 +211,7 @@ enum err newcomer_open(const char *address, const struct newcomer_options *optio
 		err = say_hello(newcomer);
 	}
 	if (err == OK) {
-		newcomer->has_thread = pthread_create(&newcomer->thread, NULL, run, newcomer) == 0;
-		err = newcomer->has_thread ? OK : ERR_IO;
+		err = loop_thread_start(&newcomer->thread, newcomer->loop);
 	}
 	if (err != OK) {
 		newcomer_close(newcomer);
@@ -250,11 +241,7 @@ void newcomer_close(struct newcomer *newcomer)
 	if (!newcomer) {
 		return;
 	}
-	if (newcomer->has_thread) {
-		newcomer->leave = (struct loop_posted){.fn = on_close, .ctx = newcomer};
-		(void)!loop_post_owned(newcomer->loop, &newcomer->leave);
-		check(pthread_join(newcomer->thread, NULL) == 0);
-	}
+	loop_thread_join(&newcomer->thread, on_close, newcomer);
 	loop_free(newcomer->loop);
 	buffer_fini(&newcomer->requests);
 	buffer_fini(&newcomer->message);

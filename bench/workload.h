@@ -28,9 +28,9 @@ struct workload_shape {
 	 * of each; 0: it matches nothing. */
 	uint32_t fan_out;
 	uint32_t stalled; /* the first gateways: they subscribe, and read nothing more */
-	bool churn;       /* the one that joins comes again and again */
 	uint32_t joining; /* subscriptions of one more gateway, which comes behind the warm-up,
 			     registers them and leaves; none of them matches */
+	bool churn;       /* it comes again and again */
 	uint64_t warm_up, events; /* the last change included */
 	/* Changes that are sent before the last gateway has what went before them, where it gets
 	 * them all; 0: any number. */

@@ -284,9 +284,8 @@ static enum cli_status check_e2e(struct e2e_bench *bench)
 		bench->gateways > 1000 || bench->fan_out > 1000000 || bench->events > 1000000000 ||
 		bench->workers > 256) {
 		return cli_refuse(bench->command,
-			"at most 100000000 --subscriptions and --churn, 1000 --gateways, --fan-out "
-			"1000000, "
-			"1000000000 --events and 256 --workers");
+			"at most 100000000 --subscriptions and --churn, 1000 --gateways, "
+			"--fan-out 1000000, 1000000000 --events and 256 --workers");
 	}
 	const struct workload_shape shape = e2e_shape_of(bench);
 	const char *problem = workload_problem(&shape);
