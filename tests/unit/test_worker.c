@@ -368,18 +368,25 @@ static void accepted(void *ctx, int socket)
 	worker_adopt(rig->worker, socket);
 }
 
+/* The worker takes connections, and there is one with a call. */
+static struct loop_listener *open_gateway(struct rig *rig, struct gateway *gateway)
+{
+	struct loop_listener *listener = NULL;
+	struct err_info info = {0};
+	assert_int_equal(
+		loop_listen(rig->loop, "127.0.0.1:0", accepted, rig, &listener, &info), OK);
+	assert_int_equal(gateway_connect(gateway, rig->loop, loop_listener_address(listener)), OK);
+	assert_int_equal(gateway_call(gateway->client, WIRE_STREAMER_STREAM, gateway), OK);
+	return listener;
+}
+
 static void gateways_are_streams_too(void **state)
 {
 	struct rig rig;
 	struct gateway gateway;
-	struct loop_listener *listener = NULL;
-	struct err_info info = {0};
 	(void)state;
 	rig_open(&rig);
-	assert_int_equal(
-		loop_listen(rig.loop, "127.0.0.1:0", accepted, &rig, &listener, &info), OK);
-	assert_int_equal(gateway_connect(&gateway, rig.loop, loop_listener_address(listener)), OK);
-	assert_int_equal(gateway_call(gateway.client, WIRE_STREAMER_STREAM, &gateway), OK);
+	struct loop_listener *listener = open_gateway(&rig, &gateway);
 	gateway_subscribe(&gateway, "a");
 	run(&rig, 20000);
 	assert_int_equal(figure(&rig, METRIC_subscriptions_active), 1);
@@ -406,17 +413,12 @@ static void a_bulk_may_be_repeated(void **state)
 	enum { COUNT = 700 };
 	struct rig rig;
 	struct gateway gateway;
-	struct loop_listener *listener = NULL;
-	struct err_info info = {0};
 	struct buffer message = {0};
 	const struct model_subscription other = {
 		.id = bytes_of("s3"), .database = bytes_of("d"), .collection = bytes_of("orders")};
 	(void)state;
 	rig_open(&rig);
-	assert_int_equal(
-		loop_listen(rig.loop, "127.0.0.1:0", accepted, &rig, &listener, &info), OK);
-	assert_int_equal(gateway_connect(&gateway, rig.loop, loop_listener_address(listener)), OK);
-	assert_int_equal(gateway_call(gateway.client, WIRE_STREAMER_STREAM, &gateway), OK);
+	struct loop_listener *listener = open_gateway(&rig, &gateway);
 	gateway_hello(&gateway, &(struct model_hello){.version = 1, .gateway_id = bytes_of("g")});
 	assert_int_equal(wire_subscribe_encode(&message, &other), OK);
 	gateway_send(&gateway, &message);

@@ -129,15 +129,21 @@ static struct model_gap pop_gap(struct rig *rig, size_t i, enum model_gap_reason
 	return gap;
 }
 
-/* A stream that has come back after change `number` and registered one subscription. */
-static size_t come_back(struct rig *rig, uint64_t number)
+/* Says that it has all up to change `number` of a life, and registers one subscription. */
+static void go_on_after(struct rig *rig, size_t i, uint64_t number, uint64_t epoch)
 {
-	size_t i = attach(rig, &wide);
-	hello_after(rig, i, number, EPOCH);
+	hello_after(rig, i, number, epoch);
 	pop_welcome(rig, i, MODEL_RESUME_REPLAY);
 	subscribe(rig, i, "a", "users");
 	assert_int_equal(pop(rig, i, STREAM_ANSWER).answer.refusal, MODEL_ACCEPTED);
 	register_all(rig, i);
+}
+
+/* A stream that has come back after change `number` and registered one subscription. */
+static size_t come_back(struct rig *rig, uint64_t number)
+{
+	size_t i = attach(rig, &wide);
+	go_on_after(rig, i, number, EPOCH);
 	return i;
 }
 
@@ -337,11 +343,7 @@ static void a_position_of_the_life_before_is_found(void **state)
 	push_replayed(&rig, 521, 530);
 	check_empty(&rig, other); /* that was before its time */
 	size_t one = attach(&rig, &wide);
-	hello_after(&rig, one, 510, EPOCH - 1);
-	pop_welcome(&rig, one, MODEL_RESUME_REPLAY);
-	subscribe(&rig, one, "a", "users");
-	(void)pop(&rig, one, STREAM_ANSWER);
-	register_all(&rig, one);
+	go_on_after(&rig, one, 510, EPOCH - 1);
 	pop_users(&rig, one, 11, 30, true); /* 511 to 530 */
 	check_empty(&rig, one);
 	rig_close(&rig);
@@ -355,11 +357,7 @@ static void a_replay_that_goes_on_is_not_the_head(void **state)
 	open_rig(&rig, 1000);
 	push_replayed(&rig, 501, 520);
 	size_t one = attach(&rig, &wide);
-	hello_after(&rig, one, 510, EPOCH - 1);
-	pop_welcome(&rig, one, MODEL_RESUME_REPLAY);
-	subscribe(&rig, one, "a", "users");
-	(void)pop(&rig, one, STREAM_ANSWER);
-	register_all(&rig, one);
+	go_on_after(&rig, one, 510, EPOCH - 1);
 	pop_users(&rig, one, 11, 20, true);
 	check_empty(&rig, one);
 	push_replayed(&rig, 521, 530);
@@ -477,11 +475,7 @@ static void check_pace(size_t soft_bytes, unsigned count)
 	assert_int_equal(try_worker(&rig), OK);
 	push_users(&rig, count);
 	size_t one = attach(&rig, &narrow);
-	hello_after(&rig, one, 0, EPOCH);
-	pop_welcome(&rig, one, MODEL_RESUME_REPLAY);
-	subscribe(&rig, one, "a", "users");
-	(void)pop(&rig, one, STREAM_ANSWER);
-	register_all(&rig, one);
+	go_on_after(&rig, one, 0, EPOCH);
 	for (uint64_t sequence = 1; sequence <= count;) {
 		struct stream_item item;
 		run(&rig, 10000);
