@@ -121,12 +121,15 @@ bool event_identity_of(
 	return true;
 }
 
-static int digit_of(char character)
+/* Without a jump: whether a digit of a hash is a number or a letter cannot be foreseen. */
+static unsigned digit_of(char character, bool *are_digits)
 {
-	if (character >= '0' && character <= '9') {
-		return character - '0';
-	}
-	return character >= 'a' && character <= 'f' ? character - 'a' + 10 : -1;
+	unsigned number = (unsigned)(unsigned char)character - '0';
+	unsigned letter = (unsigned)(unsigned char)character - 'a';
+	bool is_number = number < 10;
+	bool is_letter = letter < 6;
+	*are_digits &= is_number | is_letter;
+	return is_number * number + is_letter * (letter + 10);
 }
 
 bool event_identity_parse(
@@ -138,13 +141,14 @@ bool event_identity_parse(
 	}
 	const char *at = store_id.data + store_id.size - digits;
 	struct event_identity identity;
+	bool are_digits = true;
 	for (size_t i = 0; i < EVENT_IDENTITY_SIZE; i++) {
-		int high = digit_of(at[2 * i]);
-		int low = digit_of(at[2 * i + 1]);
-		if (high < 0 || low < 0) {
-			return false;
-		}
+		unsigned high = digit_of(at[2 * i], &are_digits);
+		unsigned low = digit_of(at[2 * i + 1], &are_digits);
 		identity.bytes[i] = (uint8_t)(high * 16 + low);
+	}
+	if (!are_digits) {
+		return false;
 	}
 	*ret_database = (struct bytes){store_id.data, store_id.size - digits - 1};
 	*ret_identity = identity;
