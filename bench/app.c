@@ -45,11 +45,23 @@ static const struct streamer_filter order_filters[] = {{"_id", "==", "\"order-00
 
 const struct app_watcher app_watchers[APP_WATCHERS] = {
 	{WATCHED_ROOM, "messages: room == \"" WATCHED_ROOM "\" && kind == \"text\"",
-		{"kitchen-texts", "default", "messages", room_filters, 2, NULL}},
+		{.id = "kitchen-texts",
+			.database = "default",
+			.collection = "messages",
+			.filters = room_filters,
+			.filters_count = 2}},
 	{"shipping", "orders: state == \"shipped\" && total > 900",
-		{"big-shipped", "default", "orders", shipped_filters, 2, NULL}},
+		{.id = "big-shipped",
+			.database = "default",
+			.collection = "orders",
+			.filters = shipped_filters,
+			.filters_count = 2}},
 	{"order-0007", "orders: _id == \"order-0007\"",
-		{"one-order", "default", "orders", order_filters, 1, NULL}},
+		{.id = "one-order",
+			.database = "default",
+			.collection = "orders",
+			.filters = order_filters,
+			.filters_count = 1}},
 };
 enum { WATCHER_ROOM, WATCHER_SHIPPED, WATCHER_ORDER };
 

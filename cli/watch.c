@@ -20,6 +20,7 @@ struct watch {
 	struct cli_list conditions;
 	const char *expression;
 	bool is_json;
+	bool omits_document;
 	bool goes_on; /* --reconnect */
 	bool was_connected;
 	uint64_t count; /* 0: no end */
@@ -238,7 +239,8 @@ static enum cli_status subscribe(struct watch *watch)
 		.collection = watch->collection,
 		.filters = watch->filters,
 		.filters_count = watch->filters_count,
-		.expression = watch->expression};
+		.expression = watch->expression,
+		.omit_document = watch->omits_document};
 	enum streamer_err err = streamer_connect(watch->streamer, &failure, &watch->stream);
 	if (err == STREAMER_OK) {
 		err = streamer_subscribe(watch->stream, &subscription, &failure, NULL);
@@ -300,6 +302,8 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 			.list = &watch.conditions},
 		{"where", "EXPR", "only changes for which this CEL expression is true",
 			.text = &watch.expression},
+		{"no-document", NULL, "only that documents change, without their content",
+			.flag = &watch.omits_document},
 		{"json", NULL, "one JSON object a line", .flag = &watch.is_json},
 		{"reconnect", NULL, "wait for a Streamer that is not there yet",
 			.flag = &watch.goes_on},

@@ -202,6 +202,7 @@ struct streamer_subscription {
 	/* CEL, such as "age > 18 && room in ['a', 'b']"; must hold besides the filters. NULL: none.
 	   A Streamer that does not know expressions refuses the subscription. */
 	const char *expression;
+	bool omit_document; /* only that a document changes is told, and not its content */
 };
 
 #define STREAMER_ID_SIZE 37
@@ -243,12 +244,12 @@ enum streamer_gap_reason {
 struct streamer_item {
 	enum streamer_item_kind kind;
 
-	/* DELIVERY: one event, once, with every subscription of this stream that it matches */
+	/* DELIVERY: one event with every subscription it matches; those without document apart */
 	struct streamer_bytes event_id, database, collection;
 	struct streamer_bytes document_id;   /* empty: it has none, or a DELETE's is not known */
 	struct streamer_bytes document_hash; /* then: 16 bytes, BLAKE3 of "<collection>/<id>" */
 	enum streamer_operation operation;
-	struct streamer_bytes document; /* JSON object; empty if it was refused or is too large */
+	struct streamer_bytes document; /* JSON object; empty: omitted, refused or too large */
 	int64_t timestamp_ms;           /* the change's, Unix time */
 	int64_t received_us;            /* when the engine read it, Unix time; 0: not known */
 	const struct streamer_bytes *subscription_ids;

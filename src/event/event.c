@@ -59,7 +59,7 @@ size_t event_size(const struct event *event)
 {
 	const struct model_change *change = &event->change;
 	size_t size = sizeof(*event) + event->position.size + event->collection.size +
-		event->document_id.size + event->encoded.size + event->encoded_bare.size;
+		event->document_id.size + event->encoded.size;
 	size += change->event_id.size + change->database.size + change->store_collection.size +
 		change->store_id.size + change->full_document.size + change->update.size +
 		change->backend.size;

@@ -51,9 +51,7 @@ struct event {
 	bool is_refused;              /* the document is not strict JSON: `document` is NULL */
 	const struct value *document; /* the flattened document as a tape */
 	struct bytes encoded;         /* StreamerEvent, ready for every stream */
-	/* The same without document_data, for peers that cannot take it whole; empty if never
-	 * needed. */
-	struct bytes encoded_bare;
+	struct bytes encoded_bare;    /* its front: all but document_data, which comes last */
 	struct arena arena;
 	struct model_change change; /* as the source sent it; all bytes are the arena's */
 };

@@ -139,7 +139,8 @@ static enum err encode_subscription(const struct streamer_subscription *subscrip
 		.collection = bytes_of(subscription->collection),
 		.filters = filters,
 		.filters_count = count,
-		.expression = bytes_of(subscription->expression)};
+		.expression = bytes_of(subscription->expression),
+		.omit_document = subscription->omit_document};
 	if (err == OK) {
 		err = wire_subscribe_encode(message, &encoded);
 		if (err == ERR_INVALID || err == ERR_CORRUPT) {
@@ -268,9 +269,10 @@ static enum err view_delivery(struct streamer_stream *stream, const struct strea
 	struct streamer_item *ret_item)
 {
 	ret_item->kind = STREAMER_DELIVERY;
-	ret_item->position = view(item->event->position);
+	const struct event *event = item->event;
+	ret_item->position = view(item->has_more ? (struct bytes){0} : event->position);
 	ret_item->replayed = item->is_replayed;
-	enum err err = view_event(item->event->encoded, ret_item);
+	enum err err = view_event(item->is_bare ? event->encoded_bare : event->encoded, ret_item);
 	return err == OK ? view_ids(stream, item->run, ret_item) : err;
 }
 

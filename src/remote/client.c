@@ -100,7 +100,7 @@ static void close_connection(struct remote_client *client)
 	struct grpc_call *call = client->call;
 	client->call = NULL;
 	loop_timer_stop(client->timer);
-	buffer_fini(&client->parts);
+	client_drop_parts(client);
 	atomic_store_explicit(&client->is_paused, 0, memory_order_release);
 	if (call) {
 		grpc_call_cancel(call, GRPC_CANCELLED, "the client leaves");
@@ -167,7 +167,7 @@ static void on_gone(void *ctx)
 	arena_fini(&client->sending);
 	buffer_fini(&client->encoded);
 	buffer_fini(&client->requests);
-	buffer_fini(&client->parts);
+	client_drop_parts(client);
 	mem_free(client->texts);
 	mem_free(client);
 	if (closed) {

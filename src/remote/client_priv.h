@@ -80,7 +80,8 @@ struct remote_client {
 	int64_t heartbeat_us;
 	int64_t heartbeat_at_us; /* when the next one is due */
 	int64_t heard_us;        /* when the last message came */
-	struct buffer parts;     /* ids of the earlier parts of a delivery */
+	struct event *part;      /* the event whose delivery comes in parts, or NULL */
+	struct buffer parts;     /* ids of the earlier ones */
 
 	/* The table. */
 	struct map subscriptions;
@@ -102,6 +103,7 @@ void client_note_position(struct remote_client *client, struct bytes position);
 /* ---- client_take.c ---- */
 
 void client_on_message(void *ctx, struct bytes bytes); /* of the call */
+void client_drop_parts(struct remote_client *client);  /* of a delivery whose rest will not come */
 
 /* ---- client_table.c ---- */
 

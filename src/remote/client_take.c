@@ -54,32 +54,59 @@ static enum err make_event(const struct wire_streamer_message *message, struct e
 	return OK;
 }
 
-/* The parts of one event are one delivery; and of one whose rest never came, none. */
-static enum err take_delivery(
-	struct remote_client *client, const struct wire_streamer_message *message)
+void client_drop_parts(struct remote_client *client)
 {
-	struct event *event = NULL;
-	if (client->parts.size + message->run.size > PARTS_BYTES_MAX) {
-		return ERR_LIMIT;
-	}
-	if (message->mark.more) {
-		return buffer_append(&client->parts, message->run);
-	}
-	enum err err = make_event(message, &event);
-	if (err != OK) {
-		return err;
-	}
-	const struct bytes runs[] = {buffer_bytes(&client->parts), message->run};
+	buffer_fini(&client->parts);
+	event_unref(client->part);
+	client->part = NULL;
+}
+
+/* One of an event for the ids of earlier parts and these. */
+static enum err push_delivery(struct remote_client *client, struct event *event, struct bytes run,
+	const struct model_mark *mark)
+{
+	const struct bytes runs[] = {buffer_bytes(&client->parts), run};
 	const struct stream_delivery delivery = {.event = event,
 		.runs = runs[0].size > 0 ? runs : runs + 1,
 		.runs_count = runs[0].size > 0 ? 2 : 1,
 		.ids_count = count_ids(runs[0]) + count_ids(runs[1]),
-		.is_replayed = message->mark.replayed};
-	err = stream_push_delivery(client->stream, &delivery, client->heard_us);
-	event_unref(event);
+		.is_replayed = mark->replayed,
+		.has_more = mark->more};
+	enum err err = stream_push_delivery(client->stream, &delivery, client->heard_us);
 	if (err == OK) {
-		buffer_fini(&client->parts);
-		client_note_position(client, message->mark.position);
+		client_drop_parts(client);
+	}
+	return err;
+}
+
+/*
+ * Parts of one event that say the same of it are one delivery, those with its document and those
+ * without are two. Of what has no last part nothing is noted: another connection brings it again.
+ */
+static enum err take_delivery(
+	struct remote_client *client, const struct wire_streamer_message *message)
+{
+	const struct model_mark *mark = &message->mark;
+	enum err err = OK;
+	if (client->part && !bytes_equal(client->part->encoded, message->event)) {
+		const struct model_mark more = {.replayed = mark->replayed, .more = true};
+		err = push_delivery(client, client->part, (struct bytes){0}, &more);
+	}
+	if (err == OK && client->parts.size + message->run.size > PARTS_BYTES_MAX) {
+		err = ERR_LIMIT;
+	}
+	if (err == OK && mark->more) {
+		err = client->part ? OK : make_event(message, &client->part);
+		return err == OK ? buffer_append(&client->parts, message->run) : err;
+	}
+	struct event *event = NULL;
+	err = err == OK ? make_event(message, &event) : err;
+	if (err == OK) {
+		err = push_delivery(client, event, message->run, mark);
+		event_unref(event);
+	}
+	if (err == OK) {
+		client_note_position(client, mark->position);
 	}
 	return err;
 }

@@ -61,12 +61,14 @@ static struct outgoing plan_delivery(
 	const struct session *session, const struct stream_item *item, struct bytes run)
 {
 	struct outgoing outgoing = {
-		.event = item->event->encoded, .most = session->message_bytes_max};
+		.event = item->is_bare ? item->event->encoded_bare : item->event->encoded,
+		.most = session->message_bytes_max};
 	if (session->knows_extensions) {
-		outgoing.mark.position = item->event->position;
+		outgoing.mark.position = item->has_more ? (struct bytes){0} : item->event->position;
 		outgoing.mark.replayed = item->is_replayed;
+		outgoing.mark.more = item->has_more;
 	}
-	if (item->event->encoded_bare.size > 0 &&
+	if (outgoing.event.size > item->event->encoded_bare.size &&
 		wire_delivery_size(part_of_run(&outgoing, run, 0).size, outgoing.event.size,
 			&outgoing.mark) > outgoing.most) {
 		outgoing.event = item->event->encoded_bare;
@@ -114,7 +116,8 @@ static enum err send_delivery(struct session *session, const struct stream_item 
 {
 	struct bytes run = {item->run.data + session->split_at, item->run.size - session->split_at};
 	struct outgoing outgoing = plan_delivery(session, item, run);
-	if (session->split_at == 0 && outgoing.event.data != item->event->encoded.data) {
+	if (session->split_at == 0 && !item->is_bare &&
+		outgoing.event.size < item->event->encoded.size) {
 		metrics_add(session->server->options.metrics, METRIC_deliveries_without_data, 1);
 	}
 	while (run.size > 0) {

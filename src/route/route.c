@@ -1,7 +1,8 @@
 /*
  * A batch is matched once. Then each event's hits are walked: every run of ids is noted with the
  * target it is for, runs of one target linked in the order found, and each target gets one
- * delivery. Nothing is allocated once the two scratch arrays have grown to what an event needs.
+ * delivery, or two if some of its ids want the document and some do not. Nothing is allocated once
+ * the two scratch arrays have grown to what an event needs.
  */
 #include "route.h"
 
@@ -11,7 +12,7 @@
 
 struct noted_run {
 	struct subs_run run;
-	uint32_t next; /* of the same target */
+	uint32_t next; /* of the same share */
 };
 
 struct route {
@@ -77,6 +78,8 @@ static void *grown(void *array, size_t count, size_t *capacity, size_t element)
 	return moved;
 }
 
+static const struct route_share nothing = {.first_run = NO_RUN, .last_run = NO_RUN};
+
 static enum err note_target(struct route *route, struct route_target *target)
 {
 	void *targets = grown((void *)route->targets, route->targets_count,
@@ -87,10 +90,8 @@ static enum err note_target(struct route *route, struct route_target *target)
 	route->targets = targets;
 	route->targets[route->targets_count++] = target;
 	target->event_mark = route->event_mark;
-	target->first_run = NO_RUN;
-	target->last_run = NO_RUN;
-	target->ids_count = 0;
-	target->runs_count = 0;
+	target->whole = nothing;
+	target->bare = nothing;
 	return OK;
 }
 
@@ -113,14 +114,15 @@ static enum err note_run(struct route *route, const struct subs_run *run)
 	}
 	uint32_t index = (uint32_t)route->runs_count++;
 	route->runs[index] = (struct noted_run){.run = *run, .next = NO_RUN};
-	if (target->first_run == NO_RUN) {
-		target->first_run = index;
+	struct route_share *share = run->is_bare ? &target->bare : &target->whole;
+	if (share->first_run == NO_RUN) {
+		share->first_run = index;
 	} else {
-		route->runs[target->last_run].next = index;
+		route->runs[share->last_run].next = index;
 	}
-	target->last_run = index;
-	target->runs_count++;
-	target->ids_count += run->count;
+	share->last_run = index;
+	share->runs_count++;
+	share->ids_count += run->count;
 	return OK;
 }
 
@@ -146,9 +148,9 @@ static void tell_ended(struct route *route)
 	}
 }
 
-static enum err gather(struct route *route, const struct route_target *target)
+static enum err gather(struct route *route, const struct route_share *share)
 {
-	while (route->gathered_capacity < target->runs_count) {
+	while (route->gathered_capacity < share->runs_count) {
 		void *gathered = grown(route->gathered, route->gathered_capacity,
 			&route->gathered_capacity, sizeof(*route->gathered));
 		if (!gathered) {
@@ -157,23 +159,39 @@ static enum err gather(struct route *route, const struct route_target *target)
 		route->gathered = gathered;
 	}
 	size_t count = 0;
-	for (uint32_t i = target->first_run; i != NO_RUN; i = route->runs[i].next) {
+	for (uint32_t i = share->first_run; i != NO_RUN; i = route->runs[i].next) {
 		route->gathered[count++] = subs_run_ids(&route->runs[i].run);
 	}
 	return OK;
 }
 
+static enum err push_share(struct route *route, struct route_target *target,
+	const struct route_share *share, struct event *event, int64_t now_us)
+{
+	if (share->runs_count == 0) {
+		return OK;
+	}
+	enum err err = gather(route, share);
+	if (err != OK) {
+		return err;
+	}
+	bool is_bare = share == &target->bare;
+	const struct stream_delivery delivery = {.event = event,
+		.runs = route->gathered,
+		.runs_count = share->runs_count,
+		.ids_count = share->ids_count,
+		.is_replayed = route->only != NULL,
+		.is_bare = is_bare,
+		.has_more = !is_bare && target->bare.runs_count > 0};
+	return stream_push_delivery(target->stream, &delivery, now_us);
+}
+
 static void deliver(
 	struct route *route, struct route_target *target, struct event *event, int64_t now_us)
 {
-	enum err err = gather(route, target);
+	enum err err = push_share(route, target, &target->whole, event, now_us);
 	if (err == OK) {
-		const struct stream_delivery delivery = {.event = event,
-			.runs = route->gathered,
-			.runs_count = target->runs_count,
-			.ids_count = target->ids_count,
-			.is_replayed = route->only != NULL};
-		err = stream_push_delivery(target->stream, &delivery, now_us);
+		err = push_share(route, target, &target->bare, event, now_us);
 	}
 	if (err != OK) {
 		note_end(route, target, err);

@@ -17,13 +17,18 @@
 
 struct route;
 
+/* The runs of one event that leave in one delivery. */
+struct route_share {
+	uint32_t first_run, last_run;
+	uint32_t ids_count, runs_count;
+};
+
 /* A stream as route sees it: the handle that its subscriptions were registered with. */
 struct route_target {
 	struct stream *stream;
 	bool is_behind;      /* it gets its events by route_replay, and none by route_events */
 	uint64_t event_mark; /* route's: which event its runs are being gathered for */
-	uint32_t first_run, last_run;
-	uint32_t ids_count, runs_count;
+	struct route_share whole, bare;  /* of those who want the document, and who do not */
 	struct route_target *next_ended; /* route's: of the batch at hand */
 	enum err ended;                  /* why the stream has; OK: it has not */
 };

@@ -85,9 +85,14 @@ static uint64_t difference(const _Atomic uint64_t *pushed, const _Atomic uint64_
 	return in > out ? in - out : 0;
 }
 
+static size_t event_cost(const struct event *event, bool is_bare)
+{
+	return is_bare ? event->encoded_bare.size : event->encoded.size;
+}
+
 static size_t record_cost(const struct record *record)
 {
-	return record->size + (record->event ? record->event->encoded.size : 0);
+	return record->size + (record->event ? event_cost(record->event, record->is_bare) : 0);
 }
 
 static void take_first(struct stream *stream, struct chain *chain, struct record *record,
@@ -243,7 +248,7 @@ enum err stream_push_delivery(
 		return too_slow(stream, "one event matches too many subscriptions");
 	}
 	size_t size = record_size(run_size);
-	enum err err = admit(stream, size + event->encoded.size, now_us);
+	enum err err = admit(stream, size + event_cost(event, delivery->is_bare), now_us);
 	if (err != OK) {
 		return err;
 	}
@@ -253,6 +258,8 @@ enum err stream_push_delivery(
 	}
 	record->kind = STREAM_DELIVERY;
 	record->is_replayed = delivery->is_replayed;
+	record->is_bare = delivery->is_bare;
+	record->has_more = delivery->has_more;
 	record->event = event_ref(event);
 	record->figure = now_us;
 	record->count = delivery->ids_count;
@@ -461,6 +468,8 @@ static void view_record(const struct record *record, struct stream_item *item)
 	case STREAM_DELIVERY:
 		item->event = record->event;
 		item->is_replayed = record->is_replayed;
+		item->is_bare = record->is_bare;
+		item->has_more = record->has_more;
 		item->ids_count = record->count;
 		item->run = (struct bytes){place, record->run_size};
 		break;

@@ -42,6 +42,8 @@ struct stream_item {
 	enum stream_item_kind kind;
 	struct event *event; /* DELIVERY */
 	bool is_replayed;    /* DELIVERY: out of the history */
+	bool is_bare;        /* DELIVERY: without its document */
+	bool has_more;       /* DELIVERY: the next one is of the same event */
 	struct bytes run;    /* DELIVERY, NOTICE: the ids, encoded */
 	uint32_t ids_count;
 	struct model_answer answer;   /* ANSWER */
@@ -76,6 +78,8 @@ struct stream_delivery {
 	size_t runs_count;
 	uint32_t ids_count; /* in all runs */
 	bool is_replayed;
+	bool is_bare;  /* these ids want no document */
+	bool has_more; /* the next one is of the same event, for other ids */
 };
 enum err stream_push_delivery(
 	struct stream *stream, const struct stream_delivery *delivery, int64_t now_us) MUST_CHECK;

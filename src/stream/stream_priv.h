@@ -6,9 +6,9 @@
 
 /* One queued item. What follows it is the run, or a struct of the model and what that points to. */
 struct record {
-	uint32_t size;    /* record_size of all that follows */
-	uint16_t kind;    /* enum stream_item_kind */
-	bool is_replayed; /* DELIVERY */
+	uint32_t size;                                   /* record_size of all that follows */
+	uint16_t kind;                                   /* enum stream_item_kind */
+	bool is_replayed : 1, is_bare : 1, has_more : 1; /* DELIVERY */
 	struct event *event;
 	int64_t figure;    /* ACK: timestamp; STATE: the state; DELIVERY: when it was queued */
 	uint32_t count;    /* DELIVERY, NOTICE: ids */

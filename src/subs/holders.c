@@ -1,7 +1,7 @@
 /*
  * A query's slot leads to its holders, one or a fan of them. Most queries have one subscription,
  * which is its own holder. When another id of the same stream comes, both become members of a
- * group.
+ * group. Ids that want the document and ids that want none have different holders.
  *
  * An id keeps its place in its group's run only until another one leaves, so removal looks for it
  * there. A run is therefore short: when RUN_BYTES is reached, the stream opens another holder. The
@@ -73,19 +73,21 @@ const struct map_type subs_id_type = {hash_id, hash_subscription, id_is};
 struct holder_key {
 	const struct subs_stream *stream;
 	const struct match_query *query;
+	bool is_bare;
 };
 
 static uint64_t hash_holder_key(const void *key, uint64_t seed)
 {
 	const struct holder_key *wanted = key;
-	const uint64_t words[2] = {wanted->stream->number, (uint64_t)(uintptr_t)wanted->query};
+	const uint64_t words[2] = {
+		wanted->stream->number << 1 | wanted->is_bare, (uint64_t)(uintptr_t)wanted->query};
 	return bytes_hash((struct bytes){(const char *)words, sizeof(words)}, seed);
 }
 
 static uint64_t hash_holder(const void *item, uint64_t seed)
 {
 	const struct subs_holder *holder = item;
-	const struct holder_key key = {holder->stream, holder->of.query};
+	const struct holder_key key = {holder->stream, holder->of.query, holder->is_bare};
 	return hash_holder_key(&key, seed);
 }
 
@@ -93,7 +95,8 @@ static bool holder_is(const void *item, const void *key)
 {
 	const struct subs_holder *holder = item;
 	const struct holder_key *wanted = key;
-	return holder->stream == wanted->stream && holder->of.query == wanted->query;
+	return holder->stream == wanted->stream && holder->of.query == wanted->query &&
+		holder->is_bare == wanted->is_bare;
 }
 
 const struct map_type subs_holder_type = {hash_holder_key, hash_holder, holder_is};
@@ -206,19 +209,19 @@ struct match_query *subs_query_of(const struct subs_subscription *subscription)
 	return holder->kind == SUBS_MEMBER ? holder->of.group->holder.of.query : holder->of.query;
 }
 
-struct subs_holder *subs_find_open(
-	const struct subs *subs, const struct subs_stream *stream, struct match_query *query)
+struct subs_holder *subs_find_open(const struct subs *subs, const struct subs_stream *stream,
+	struct match_query *query, bool is_bare)
 {
 	for (uint32_t i = 0; i < FAN_SEARCHED; i++) {
 		struct subs_holder *holder = holder_at(query, i);
 		if (!holder) {
 			return NULL;
 		}
-		if (holder->stream == stream && holder->is_open) {
+		if (holder->stream == stream && holder->is_open && holder->is_bare == is_bare) {
 			return holder;
 		}
 	}
-	const struct holder_key key = {stream, query};
+	const struct holder_key key = {stream, query, is_bare};
 	return map_find(&subs->holders, &key);
 }
 
@@ -357,7 +360,8 @@ static void become_member(struct subs_subscription *subscription, struct subs_gr
 	subscription->holder = (struct subs_holder){.stream = group->holder.stream,
 		.of.group = group,
 		.kind = SUBS_MEMBER,
-		.is_uuid = subscription->holder.is_uuid};
+		.is_uuid = subscription->holder.is_uuid,
+		.is_bare = group->holder.is_bare};
 }
 
 static void group_free(struct subs *subs, struct subs_group *group)
@@ -435,13 +439,14 @@ static void group_remove(struct subs_group *group, struct bytes id)
 /* ---- coming and going ------------------------------------------------------------------------ */
 
 enum err subs_join(struct subs *subs, struct subs_stream *stream, struct match_query *query,
-	const struct subs_id *id, struct subs_subscription **ret_subscription)
+	const struct subs_id *id, bool is_bare, struct subs_subscription **ret_subscription)
 {
 	struct subs_subscription *subscription = subscription_new(subs, stream, query, id);
 	if (!subscription) {
 		return ERR_MEMORY;
 	}
-	struct subs_holder *holder = subs_find_open(subs, stream, query);
+	subscription->holder.is_bare = is_bare;
+	struct subs_holder *holder = subs_find_open(subs, stream, query, is_bare);
 	enum err err = OK;
 	if (!holder || size_of(holder) + size_of(&subscription->holder) > RUN_BYTES) {
 		err = open_holder(subs, &subscription->holder, holder);
@@ -508,6 +513,7 @@ const struct subs_holder *subs_next_run(
 	}
 	fetch(holder_at(query, index + ahead));
 	ret_run->handle = holder->stream->handle;
+	ret_run->is_bare = holder->is_bare;
 	ret_run->count = 1;
 	if (holder->kind == SUBS_GROUP) {
 		const struct subs_group *group = group_of(holder);

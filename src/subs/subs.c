@@ -84,7 +84,7 @@ static void count(struct subs *subs, int64_t change)
 }
 
 static enum err insert(struct subs *subs, struct subs_stream *stream, const struct subs_id *id,
-	struct match_query *query)
+	struct match_query *query, bool is_bare)
 {
 	struct bytes database = match_query_database(query);
 	enum err err = subs_database_enter(&subs->databases, database);
@@ -92,7 +92,7 @@ static enum err insert(struct subs *subs, struct subs_stream *stream, const stru
 		return err;
 	}
 	struct subs_subscription *subscription = NULL;
-	err = subs_join(subs, stream, query, id, &subscription);
+	err = subs_join(subs, stream, query, id, is_bare, &subscription);
 	if (err != OK) {
 		subs_database_leave(&subs->databases, database);
 		return err;
@@ -130,12 +130,13 @@ static bool refuse_size(struct subs *subs, size_t size, struct model_answer *ans
 	return false;
 }
 
-/* What an id that the stream has is answered: it is accepted again for the same query, or never. */
+/* What an id that the stream has is answered: it is accepted again for the same, or never. */
 static void answer_again(struct subs *subs, const struct subs_subscription *found,
 	const struct model_subscription *subscription, bool may_be_same,
 	struct model_answer *answer)
 {
 	bool is_same = false;
+	may_be_same = may_be_same && found->holder.is_bare == subscription->omit_document;
 	enum err err = may_be_same
 		? match_query_is(subs->match, subs_query_of(found), subscription, &is_same)
 		: OK;
@@ -155,7 +156,8 @@ static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 {
 	if (!match_query_is_residual(query) ||
 		stream->residuals < subs->limits.residuals_per_stream_max ||
-		subs_find_open(subs, stream, query)) {
+		subs_find_open(subs, stream, query, false) ||
+		subs_find_open(subs, stream, query, true)) {
 		return false;
 	}
 	(void)snprintf(subs->text, sizeof(subs->text),
@@ -199,7 +201,7 @@ static void add_new(struct subs *subs, struct subs_stream *stream, const struct 
 		return;
 	}
 	if (err == OK) {
-		err = insert(subs, stream, id, query);
+		err = insert(subs, stream, id, query, subscription->omit_document);
 		if (err != OK) {
 			match_query_put(subs->match, query);
 		}

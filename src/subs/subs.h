@@ -59,7 +59,8 @@ size_t subs_bytes(const struct subs *subs);
 void subs_add(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer);
-/* The same, but an id that the stream has, for the same query, is accepted again. */
+/* The same, but an id that the stream has is accepted again: for the same query, with the document
+ * or without it as before. */
 void subs_ensure(struct subs *subs, struct subs_stream *stream,
 	const struct model_subscription *subscription, const struct err_info *refusal,
 	struct model_answer *ret_answer);
@@ -72,6 +73,7 @@ struct subs_run {
 	void *handle;
 	struct bytes ids; /* no data: they are in `own`, see subs_run_ids */
 	uint32_t count;
+	bool is_bare; /* they want no document */
 	char own[SUBS_OWN_BYTES];
 };
 /* Borrowed from the run and from its subscriptions. */

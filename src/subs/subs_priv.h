@@ -40,7 +40,8 @@ struct subs_holder {
 	uint8_t kind;   /* enum subs_kind */
 	bool is_open;   /* takes another id of the same stream */
 	bool is_mapped;
-	bool is_uuid; /* a subscription's id */
+	bool is_uuid : 1; /* a subscription's id */
+	bool is_bare : 1; /* wants no document */
 };
 
 struct subs_subscription {
@@ -89,12 +90,13 @@ extern const struct map_type subs_id_type, subs_holder_type;
 
 struct match_query *subs_query_of(const struct subs_subscription *subscription);
 
-/* The one that takes another id of the stream's for the query; NULL: there is none. */
-struct subs_holder *subs_find_open(
-	const struct subs *subs, const struct subs_stream *stream, struct match_query *query);
+/* The one that takes another such id of the stream's for the query; NULL: there is none. */
+struct subs_holder *subs_find_open(const struct subs *subs, const struct subs_stream *stream,
+	struct match_query *query, bool is_bare);
 /* A subscription that stands behind the query, but is not among its stream's yet. */
 enum err subs_join(struct subs *subs, struct subs_stream *stream, struct match_query *query,
-	const struct subs_id *id, struct subs_subscription **ret_subscription) MUST_CHECK;
+	const struct subs_id *id, bool is_bare,
+	struct subs_subscription **ret_subscription) MUST_CHECK;
 /* Frees it. A freed stream's is not taken out of its run, which nobody reads any more. */
 void subs_leave(struct subs *subs, struct subs_subscription *subscription);
 

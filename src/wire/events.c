@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-/* An encoding larger than this gets a twin without its document. */
-#define BARE_ABOVE 65536U
 /* Tags, lengths and integers of a StreamerEvent. */
 #define FIELDS_SIZE_MAX 160U
 /* Six members; larger values are counted apart. */
@@ -262,33 +260,19 @@ static size_t encoded_size_max(const struct model_change *change, struct bytes c
 		wire_document_size_max(head);
 }
 
-static enum err encode_bare(struct event *event)
-{
-	struct wire_writer writer = {0};
-	put_names(&writer, event);
-	put_times(&writer, event);
-	writer = (struct wire_writer){.place = arena_alloc(&event->arena, writer.size)};
-	if (!writer.place) {
-		return ERR_MEMORY;
-	}
-	put_names(&writer, event);
-	put_times(&writer, event);
-	event->encoded_bare = (struct bytes){writer.place, writer.size};
-	return OK;
-}
-
-static enum err encode(struct event *event, const struct wire_document_head *head,
+/* The document comes last: what stands before it is an encoding too, that of the bare event. */
+static void encode(struct event *event, const struct wire_document_head *head,
 	struct wire_members members, char *place)
 {
 	struct wire_writer writer = {.place = place};
 	put_names(&writer, event);
+	put_times(&writer, event);
+	event->encoded_bare = (struct bytes){place, writer.size};
 	if (event->document && event->change.full_document.size > 0 &&
 		!event->is_without_document) {
 		put_document(&writer, head, members);
 	}
-	put_times(&writer, event);
 	event->encoded = (struct bytes){place, writer.size};
-	return writer.size > BARE_ABOVE ? encode_bare(event) : OK;
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
@@ -303,7 +287,7 @@ static enum err read_and_encode(struct event *event, const struct wire_document_
 		err = scan_id(event, head->data);
 	}
 	if (err == OK) {
-		err = encode(event, head, members, place);
+		encode(event, head, members, place);
 	}
 	event->is_read = err == OK;
 	return err;

@@ -95,6 +95,7 @@ class Account:
         self.wrong = []
         self.counts = collections.Counter()
         self.asked = set()
+        self.bare = set()  # of all ever asked, those that omit the document
         self.settled = {}  # id -> all up to this number is accounted for
         self.done = collections.defaultdict(set)
         self.covers = []
@@ -140,6 +141,8 @@ class Account:
 
     def on_subscribe(self, line):
         self.asked.add(line["subscription"]["id"])
+        if line["subscription"].get("omit_document"):
+            self.bare.add(line["subscription"]["id"])
 
     def on_unsubscribe(self, line):
         self.asked.discard(line["id"])
@@ -178,6 +181,8 @@ class Account:
         self.counts["replayed"] += line["replayed"]
         if line["data"] not in (None, number):
             self.say(f"{number} comes with the document of {line['data']}")
+        if line["data"] is not None and self.bare.intersection(line["ids"]):
+            self.say(f"{number} comes with a document that {line['ids']} omit")
         if line["position"]:
             self.known[base64.b64decode(line["position"])] = number
         self.take(number, line["ids"], line["more"])

@@ -126,7 +126,7 @@ def wide(name):
 def subscription(rng, identifier, knows_expressions):
     """One of any kind, as JSON: what the gateway asks for and what the judge evaluates."""
     made = {"id": identifier, "database": DATABASE, "collection": rng.choice(COLLECTIONS),
-            "filters": [], "omit_document": rng.random() < 0.3}
+            "filters": [], "omit_document": rng.random() < 0.3 and knows_expressions}
     kind = rng.choice(["whole", "equal", "equal", "range", "in", "id", "ids", "expression"])
     if kind == "equal":
         made["filters"] = [rng.choice([rule("part", "==", rng.randrange(PARTS)),

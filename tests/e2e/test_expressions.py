@@ -171,6 +171,39 @@ class Expressions:
         self.checks.equal([name for name in seen if "both" in seen[name]], ["u2"],
                           "filters and expression")
 
+    def test_omitted_documents(self):
+        """Once with the document and once without; the first says that there is more."""
+        for stream, knows_more in ((self.introduced(), True), (self.stream(), False)):
+            for identifier, omits in (("bare", True), ("whole", False), ("bare-too", True)):
+                request = subscribe(identifier, "omitted")
+                request.subscribe.omit_document = omits
+                stream.ask(request)
+            self.push("omitted", "d1", {"text": "x" * 1000})
+            whole, bare = stream.delivery(), stream.delivery()
+            self.checks.equal((list(whole.subscription_ids), sorted(bare.subscription_ids)),
+                              (["whole"], ["bare", "bare-too"]), "for whom")
+            self.checks.equal((len(whole.event.document_data) > 1000, bare.event.document_data),
+                              (True, b""), "the document")
+            whole.event.ClearField("document_data")
+            self.checks.equal(whole.event, bare.event, "and nothing else differs")
+            self.checks.equal((whole.more, whole.position, bare.more, len(bare.position) > 0),
+                              (knows_more, b"", False, knows_more), "one event, one position")
+
+    def test_omitted_documents_are_not_too_large(self):
+        stream = self.stream(hello(message_bytes_max=100000))
+        self.checks.equal(stream.receive().WhichOneof("payload"), "welcome", "a Welcome")
+        for identifier, omits in (("bare", True), ("whole", False)):
+            request = subscribe(identifier, "large")
+            request.subscribe.omit_document = omits
+            stream.ask(request)
+        self.push("large", "d1", {"text": "x" * 200000})
+        gap = stream.receive().gap
+        self.checks.equal((list(gap.subscription_ids), gap.until), (["whole"], b""),
+                          "a Gap for who wants the document")
+        bare = stream.delivery()
+        self.checks.equal((list(bare.subscription_ids), len(bare.position) > 0), (["bare"], True),
+                          "and the change for who does not")
+
     def test_deletes(self):
         stream = self.introduced()
         for identifier, expression in (("id", "_id == 'd1'"), ("field", "age > 1"),

@@ -217,6 +217,15 @@ class Watch:
         record = json.loads(watch.lines["out"][0])
         self.checks.equal((record["document_id"], record["document"]["n"]), (name, 2), "both hold")
 
+    def test_no_document(self):
+        watch = self.watch("--json", "--count", "2", "--no-document", "--filter", "n > 0")
+        for number in range(3):
+            self.say(dict(PROBE, id=f"u{number}", data={"n": number}))
+        self.checks.equal(watch.wait(), 0, "ends")
+        records = [json.loads(line) for line in watch.lines["out"]]
+        self.checks.equal([(record["document_id"], record["document"]) for record in records],
+                          [("u1", None), ("u2", None)], "which documents, and nothing of them")
+
     def test_where(self):
         watch = self.watch("--json", "--count", "2", "--filter", "n < 4",
                            "--where", "n > 1 && name.startsWith('Z')")

@@ -158,17 +158,24 @@ static inline void say(struct rig *rig, struct buffer *message)
 	buffer_fini(message);
 }
 
-static inline void say_marked(struct rig *rig, const char *id, const struct model_mark *mark)
+static inline void say_event(
+	struct rig *rig, const char *id, const struct model_mark *mark, bool is_bare)
 {
 	struct event *event = make_event("{\"op\":\"insert\",\"collection\":\"c\"}", 1, true);
+	struct bytes encoded = is_bare ? event->encoded_bare : event->encoded;
 	char run_bytes[64];
 	struct bytes ids = {run_bytes, wire_id_write(bytes_of(id), run_bytes)};
 	char *place = NULL;
-	size_t size = wire_delivery_size(ids.size, event->encoded.size, mark);
+	size_t size = wire_delivery_size(ids.size, encoded.size, mark);
 	assert_int_equal(grpc_call_begin(rig->call, size, &place), OK);
-	wire_delivery_write(ids, event->encoded, mark, place);
+	wire_delivery_write(ids, encoded, mark, place);
 	grpc_call_commit(rig->call);
 	event_unref(event);
+}
+
+static inline void say_marked(struct rig *rig, const char *id, const struct model_mark *mark)
+{
+	say_event(rig, id, mark, false);
 }
 
 static inline void say_delivery(struct rig *rig, const char *id)

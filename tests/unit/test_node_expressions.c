@@ -1,7 +1,8 @@
 /*
- * Expressions as the users of the public library have them: what is delivered, what a refusal says,
- * and what becomes of an expression that does no good, on every kind of stream; then what other
- * Streamers may say: one that knows no expressions, and one that has gaps.
+ * Expressions and what else a subscription may ask for, as the users of the public library have
+ * them: what is delivered, what a refusal says, and what becomes of an expression that does no
+ * good, on every kind of stream; then what other Streamers may say: one that knows no expressions,
+ * and one that has gaps.
  */
 #include "grpc.h"
 #include "make_event.h"
@@ -62,6 +63,33 @@ static void test_delivers_by_expression(void **state)
 {
 	(void)state;
 	on_both_kinds(delivers_by_expression);
+}
+
+static void omits_documents(struct end *end)
+{
+	struct streamer_subscription subscription = users("whole", NULL, 0);
+	subscribe(end, &subscription);
+	subscription = users("bare", NULL, 0);
+	subscription.omit_document = true;
+	subscribe(end, &subscription);
+	push_user(end->streamer, "insert", "ada", 36);
+	for (size_t i = 0; i < 2; i++) {
+		struct streamer_item item;
+		next(end->stream, &item);
+		assert_int_equal(item.kind, STREAMER_DELIVERY);
+		assert_bytes(item.document_id, "ada");
+		assert_int_equal(item.operation, STREAMER_INSERT);
+		assert_int_equal(item.subscription_ids_count, 1);
+		assert_bytes(item.subscription_ids[0], i == 0 ? "whole" : "bare");
+		assert_int_equal(item.document.size > 0, i == 0);
+		assert_int_equal(item.position.size > 0, i == 1); /* the event's last */
+	}
+}
+
+static void test_omits_documents(void **state)
+{
+	(void)state;
+	on_both_kinds(omits_documents);
 }
 
 /* Subscribes and takes the answer, which says no. */
@@ -403,6 +431,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_delivers_by_expression),
+		cmocka_unit_test(test_omits_documents),
 		cmocka_unit_test(test_refuses_expressions),
 		cmocka_unit_test(test_tells_of_failing_expressions),
 		cmocka_unit_test(test_tells_of_gaps),

@@ -95,6 +95,48 @@ static void parts_are_one_delivery(void **state)
 	rig_close(&rig);
 }
 
+static void take_ids(struct rig *rig, const char *names, bool has_more, const char *position)
+{
+	struct stream_item item = peek_item(rig, STREAM_DELIVERY);
+	assert_int_equal(item.has_more, has_more);
+	assert_true(bytes_equal(item.event->position, bytes_of(position)));
+	struct bytes id;
+	for (; *names; names++) {
+		assert_true(wire_id_next(&item.run, &id));
+		assert_true(bytes_equal(id, (struct bytes){names, 1}));
+	}
+	assert_int_equal(item.run.size, 0);
+	stream_pop(rig->stream);
+}
+
+/* Parts with the document and parts without are two deliveries; only the last has a position. */
+static void parts_without_the_document_are_another(void **state)
+{
+	const struct model_mark part = {.more = true};
+	const struct model_mark last = {.position = bytes_of("p1")};
+	struct rig rig;
+	(void)state;
+	rig_open(&rig);
+	rig_connect(&rig);
+	take_state(&rig, NULL);
+	say_event(&rig, "a", &part, false);
+	say_event(&rig, "b", &part, false);
+	say_event(&rig, "c", &part, true);
+	say_event(&rig, "d", &last, true);
+	say_event(&rig, "e", &part, false);
+	say_event(&rig, "f", &last, true);
+	run(&rig, 20000);
+	take_ids(&rig, "ab", true, "");
+	take_ids(&rig, "cd", false, "p1");
+	take_ids(&rig, "e", true, "");
+	take_ids(&rig, "f", false, "p1");
+	take_none(&rig);
+	say_event(&rig, "g", &part, false); /* what stays without a rest is let go */
+	run(&rig, 20000);
+	take_none(&rig);
+	rig_close(&rig);
+}
+
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 static void what_no_try_would_change_ends_it(void **state)
@@ -488,6 +530,7 @@ int main(void)
 		cmocka_unit_test(what_comes_is_queued),
 		cmocka_unit_test(notices_and_gaps_are_queued),
 		cmocka_unit_test(parts_are_one_delivery),
+		cmocka_unit_test(parts_without_the_document_are_another),
 		cmocka_unit_test(what_no_try_would_change_ends_it),
 		cmocka_unit_test(other_ends_are_not_for_good),
 		cmocka_unit_test(a_malformed_message_breaks_it_off),

@@ -104,6 +104,17 @@ static void bench_close(struct bench *bench)
 	assert_int_equal(metrics_get(&bench->metrics, METRIC_queued_bytes), 0);
 }
 
+static void subscribe_bare(struct bench *bench, size_t i, const char *id, const char *collection)
+{
+	const struct model_subscription subscription = {.id = bytes_of(id),
+		.database = bytes_of("d"),
+		.collection = bytes_of(collection),
+		.omit_document = true};
+	struct model_answer answer;
+	subs_add(bench->subs, bench->streams[i].subs, &subscription, &nothing_found, &answer);
+	assert_int_equal(answer.refusal, MODEL_ACCEPTED);
+}
+
 /* `value` NULL: the whole collection. */
 static void subscribe(struct bench *bench, size_t i, const char *id, const char *collection,
 	const char *field, const char *value)
@@ -165,6 +176,15 @@ static void check_delivery(struct bench *bench, size_t i, uint64_t sequence, con
 	stream_pop(stream);
 }
 
+/* How the next delivery is to leave. */
+static void check_form(struct bench *bench, size_t i, bool is_bare, bool has_more)
+{
+	struct stream_item item;
+	assert_int_equal(stream_peek(bench->streams[i].stream, &item), OK);
+	assert_int_equal(item.is_bare, is_bare);
+	assert_int_equal(item.has_more, has_more);
+}
+
 static void check_empty(struct bench *bench, size_t i)
 {
 	struct stream_item item;
@@ -202,6 +222,35 @@ static void test_one_delivery_with_each_id(void **state)
 	assert_int_equal(metrics_get(&bench.metrics, METRIC_events_matched), 3);
 	assert_int_equal(metrics_get(&bench.metrics, METRIC_deliveries_queued), 6);
 	assert_int_equal(metrics_get(&bench.metrics, METRIC_delivered_ids), 13);
+	bench_close(&bench);
+}
+
+/* With the document and without it are two deliveries of one event, the first of which says so. */
+static void test_with_and_without_document(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench);
+	subscribe_bare(&bench, 0, "bare", "users");
+	subscribe(&bench, 0, "whole", "users", NULL, NULL);
+	subscribe_bare(&bench, 0, "bare-too", "users");
+	subscribe(&bench, 0, "five", "users", "n", "5");
+	subscribe_bare(&bench, 1, "bare", "users");
+	struct event *event = event_ref(user(1, 1, 5));
+	assert_int_equal(route_one(&bench, event), OK);
+	size_t bytes = stream_queued_bytes(bench.streams[1].stream);
+	assert_true(bytes >= event->encoded_bare.size);
+	assert_true(stream_queued_bytes(bench.streams[0].stream) >=
+		event->encoded.size + event->encoded_bare.size);
+	event_unref(event);
+	check_form(&bench, 0, false, true);
+	check_delivery(&bench, 0, 1, "whole five");
+	check_form(&bench, 0, true, false);
+	check_delivery(&bench, 0, 1, "bare bare-too");
+	check_empty(&bench, 0);
+	check_form(&bench, 1, true, false);
+	check_delivery(&bench, 1, 1, "bare");
+	check_empty(&bench, 1);
 	bench_close(&bench);
 }
 
@@ -415,6 +464,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_delivery_with_each_id),
+		cmocka_unit_test(test_with_and_without_document),
 		cmocka_unit_test(test_queued_ids_stay),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_many_ids_of_one_stream),

@@ -37,8 +37,10 @@ static void test_order_and_bytes(void **state)
 			struct bytes run = numbered_run(place, pushed, sizes[pushed]);
 			struct bytes runs[2] = {{run.data, run.size / 3},
 				{run.data + run.size / 3, run.size - run.size / 3}};
-			const struct stream_delivery delivery = {
-				event, runs, 2, (uint32_t)pushed, false};
+			const struct stream_delivery delivery = {.event = event,
+				.runs = runs,
+				.runs_count = 2,
+				.ids_count = (uint32_t)pushed};
 			assert_int_equal(stream_push_delivery(bench.stream, &delivery, 0), OK);
 			pushed++;
 		} else if (popped < pushed) {

@@ -385,6 +385,69 @@ static void test_another_query_is_a_duplicate(void **state)
 	bench_close(&bench);
 }
 
+static void test_those_without_documents_are_runs_of_their_own(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench, &wide);
+	struct subs_stream *stream = open_stream(&bench, &bench);
+	struct model_subscription asked[] = {
+		about("a", "users"), about("b", "users"), about("c", "users"), about("d", "users")};
+	for (size_t i = 0; i < 4; i++) {
+		asked[i].omit_document = i % 2 == 1;
+		assert_int_equal(ensure(&bench, stream, &asked[i]), MODEL_ACCEPTED);
+		assert_int_equal(ensure(&bench, stream, &asked[i]), MODEL_ACCEPTED);
+	}
+	struct match_query *query = query_of(&bench, "users");
+	const struct subs_holder *holder = NULL;
+	struct subs_run run;
+	unsigned runs = 0;
+	while ((holder = subs_next_run(query, holder, &run)) != NULL) {
+		struct bytes rest = subs_run_ids(&run);
+		struct bytes id;
+		while (wire_id_next(&rest, &id)) {
+			assert_int_equal(run.is_bare, id.data[0] == 'b' || id.data[0] == 'd');
+		}
+		assert_int_equal(run.count, 2);
+		runs++;
+	}
+	assert_int_equal(runs, 2);
+	asked[0].omit_document = true; /* another wish for an id that is there */
+	assert_int_equal(ensure(&bench, stream, &asked[0]), MODEL_REFUSED_DUPLICATE);
+	assert_int_equal(subs_remove(bench.subs, stream, bytes_of("b")), OK);
+	assert_int_equal(subs_remove(bench.subs, stream, bytes_of("d")), OK);
+	assert_int_equal(count_runs(query, &bench), 1);
+	assert_int_equal(count_all(query), 2);
+	subs_stream_free(bench.subs, stream);
+	bench_close(&bench);
+}
+
+/* Many streams behind one query, so that the holders are in the map too. */
+static void test_a_map_tells_them_apart_too(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench, &wide);
+	char handles[20];
+	struct subs_stream *streams[20];
+	for (size_t i = 0; i < 20; i++) {
+		streams[i] = open_stream(&bench, &handles[i]);
+		for (size_t k = 0; k < 4; k++) {
+			const char *const names[] = {"a", "b", "c", "d"};
+			struct model_subscription asked = about(names[k], "users");
+			asked.omit_document = k >= 2;
+			assert_int_equal(ensure(&bench, streams[i], &asked), MODEL_ACCEPTED);
+		}
+	}
+	struct match_query *query = query_of(&bench, "users");
+	for (size_t i = 0; i < 20; i++) {
+		assert_int_equal(count_runs(query, &handles[i]), 2);
+		assert_int_equal(count_id(query, &handles[i], "c"), 1);
+		subs_stream_free(bench.subs, streams[i]);
+	}
+	bench_close(&bench);
+}
+
 /* ---- streams that go ------------------------------------------------------------------------- */
 
 /* Gone at once for whoever looks, in slices for memory. */
@@ -631,6 +694,8 @@ int main(void)
 		cmocka_unit_test(test_filters_that_cannot_be),
 		cmocka_unit_test(test_what_is_there_is_accepted_again),
 		cmocka_unit_test(test_another_query_is_a_duplicate),
+		cmocka_unit_test(test_those_without_documents_are_runs_of_their_own),
+		cmocka_unit_test(test_a_map_tells_them_apart_too),
 		cmocka_unit_test(test_a_freed_stream_is_swept),
 		cmocka_unit_test(test_many_ids_behind_one_query),
 		cmocka_unit_test(test_churn),
