@@ -65,11 +65,19 @@ void client_drop_parts(struct remote_client *client)
 static enum err push_delivery(struct remote_client *client, struct event *event, struct bytes run,
 	const struct model_mark *mark)
 {
-	const struct bytes runs[] = {buffer_bytes(&client->parts), run};
+	const struct bytes parts = buffer_bytes(&client->parts);
+	struct bytes runs[2];
+	size_t count = 0;
+	if (parts.size > 0) {
+		runs[count++] = parts;
+	}
+	if (run.size > 0) {
+		runs[count++] = run;
+	}
 	const struct stream_delivery delivery = {.event = event,
-		.runs = runs[0].size > 0 ? runs : runs + 1,
-		.runs_count = runs[0].size > 0 ? 2 : 1,
-		.ids_count = count_ids(runs[0]) + count_ids(runs[1]),
+		.runs = runs,
+		.runs_count = count,
+		.ids_count = count_ids(parts) + count_ids(run),
 		.is_replayed = mark->replayed,
 		.has_more = mark->more};
 	enum err err = stream_push_delivery(client->stream, &delivery, client->heard_us);
