@@ -225,6 +225,21 @@ struct subs_holder *subs_find_open(const struct subs *subs, const struct subs_st
 	return map_find(&subs->holders, &key);
 }
 
+bool subs_has_open(
+	const struct subs *subs, const struct subs_stream *stream, struct match_query *query)
+{
+	return subs_find_open(subs, stream, query, false) ||
+		subs_find_open(subs, stream, query, true);
+}
+
+/* Whether it alone makes its query one of its stream's residuals: its twin, of the ids that want
+ * the document or those that want none, does not. */
+static bool is_residual_alone(const struct subs *subs, const struct subs_holder *holder)
+{
+	return match_query_is_residual(holder->of.query) &&
+		!subs_find_open(subs, holder->stream, holder->of.query, !holder->is_bare);
+}
+
 static void close_holder(struct subs *subs, struct subs_holder *holder)
 {
 	if (holder->is_mapped) {
@@ -232,7 +247,7 @@ static void close_holder(struct subs *subs, struct subs_holder *holder)
 		holder->is_mapped = false;
 	}
 	holder->is_open = false;
-	holder->stream->residuals -= match_query_is_residual(holder->of.query);
+	holder->stream->residuals -= is_residual_alone(subs, holder);
 }
 
 /* An open holder, in the place of `full` (may be NULL) if there was one. */
@@ -253,8 +268,8 @@ static enum err open_holder(struct subs *subs, struct subs_holder *holder, struc
 	if (full) {
 		close_holder(subs, full);
 	}
+	holder->stream->residuals += is_residual_alone(subs, holder);
 	holder->is_open = true;
-	holder->stream->residuals += match_query_is_residual(holder->of.query);
 	return OK;
 }
 

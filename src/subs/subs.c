@@ -156,8 +156,7 @@ static bool refuse_residual(struct subs *subs, struct subs_stream *stream,
 {
 	if (!match_query_is_residual(query) ||
 		stream->residuals < subs->limits.residuals_per_stream_max ||
-		subs_find_open(subs, stream, query, false) ||
-		subs_find_open(subs, stream, query, true)) {
+		subs_has_open(subs, stream, query)) {
 		return false;
 	}
 	(void)snprintf(subs->text, sizeof(subs->text),

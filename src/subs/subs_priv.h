@@ -66,7 +66,7 @@ struct subs_stream {
 	void *handle;     /* NULL: it has been freed, and waits to be swept */
 	uint64_t number;  /* part of a key, never used again */
 	struct map by_id; /* of subs_subscription */
-	size_t residuals; /* open holders whose query is one */
+	size_t residuals; /* queries of open holders that are some */
 	struct subs_stream *next_freed;
 };
 
@@ -93,6 +93,9 @@ struct match_query *subs_query_of(const struct subs_subscription *subscription);
 /* The one that takes another such id of the stream's for the query; NULL: there is none. */
 struct subs_holder *subs_find_open(const struct subs *subs, const struct subs_stream *stream,
 	struct match_query *query, bool is_bare);
+/* Whether there is one, with the document or without. */
+bool subs_has_open(
+	const struct subs *subs, const struct subs_stream *stream, struct match_query *query);
 /* A subscription that stands behind the query, but is not among its stream's yet. */
 enum err subs_join(struct subs *subs, struct subs_stream *stream, struct match_query *query,
 	const struct subs_id *id, bool is_bare,

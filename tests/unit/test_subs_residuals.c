@@ -46,15 +46,22 @@ static struct subs_stream *open_stream(struct bench *bench)
 	return stream;
 }
 
-static bool add(struct bench *bench, struct subs_stream *stream, const char *id, const char *text)
+static bool add_with(struct bench *bench, struct subs_stream *stream, const char *id,
+	const char *text, bool is_bare)
 {
 	const struct err_info nothing_found = {0};
 	const struct model_subscription subscription = {.id = bytes_of(id),
 		.database = bytes_of("d"),
 		.collection = bytes_of("c"),
-		.expression = bytes_of(text)};
+		.expression = bytes_of(text),
+		.omit_document = is_bare};
 	subs_add(bench->subs, stream, &subscription, &nothing_found, &bench->answer);
 	return bench->answer.refusal == MODEL_ACCEPTED;
+}
+
+static bool add(struct bench *bench, struct subs_stream *stream, const char *id, const char *text)
+{
+	return add_with(bench, stream, id, text, false);
 }
 
 static bool text_has(struct bytes text, const char *part)
@@ -92,9 +99,43 @@ static void test_quota_of_one_stream(void **state)
 	remove_id(&bench, a, "4");
 	assert_true(add(&bench, a, "6", "x != 4"));
 	assert_false(add(&bench, a, "7", "x != 5"));
+	/* with the document and without it is once */
+	assert_true(add_with(&bench, a, "8", "x != 4", true));
+	remove_id(&bench, a, "1");
+	assert_true(add_with(&bench, a, "9", "x != 5", true));
+	remove_id(&bench, a, "6");
+	assert_false(add(&bench, a, "10", "x != 6"));
+	remove_id(&bench, a, "8");
+	assert_true(add(&bench, a, "10", "x != 6"));
+	assert_false(add(&bench, a, "11", "x != 7"));
 	subs_stream_free(bench.subs, a);
 	subs_stream_free(bench.subs, b);
 	assert_false(subs_sweep(bench.subs, 100));
+	bench_close(&bench);
+}
+
+/* So many streams behind one query that most of their holders are in the map. */
+static void test_quota_of_many_streams(void **state)
+{
+	enum { STREAMS = 20 };
+	(void)state;
+	struct bench bench;
+	struct subs_stream *streams[STREAMS];
+	bench_open(&bench, 100, 1);
+	for (size_t i = 0; i < STREAMS; i++) {
+		streams[i] = open_stream(&bench);
+		assert_true(add_with(&bench, streams[i], "1", "x != 1", i % 2 == 0));
+		assert_true(add_with(&bench, streams[i], "2", "x != 1", i % 2 == 1));
+		assert_false(add(&bench, streams[i], "3", "x != 2"));
+	}
+	for (size_t i = 0; i < STREAMS; i++) {
+		remove_id(&bench, streams[i], "1");
+		assert_false(add(&bench, streams[i], "3", "x != 2"));
+		remove_id(&bench, streams[i], "2");
+		assert_true(add(&bench, streams[i], "3", "x != 2"));
+		assert_false(add(&bench, streams[i], "4", "x != 1"));
+		subs_stream_free(bench.subs, streams[i]);
+	}
 	bench_close(&bench);
 }
 
@@ -140,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quota_of_one_stream),
+		cmocka_unit_test(test_quota_of_many_streams),
 		cmocka_unit_test(test_quota_in_all_is_freed_by_a_streams_end),
 		cmocka_unit_test(test_quota_of_none),
 	};
