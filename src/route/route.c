@@ -1,8 +1,8 @@
 /*
  * A batch is matched once. Then each event's hits are walked: every run of ids is noted with the
  * target it is for, runs of one target linked in the order found, and each target gets one
- * delivery, or two if some of its ids want the document and some do not. Nothing is allocated once
- * the two scratch arrays have grown to what an event needs.
+ * delivery, or two if some of its ids want the document, some do not, and there is one. Nothing is
+ * allocated once the two scratch arrays have grown to what an event needs.
  */
 #include "route.h"
 
@@ -21,6 +21,7 @@ struct route {
 	route_ended_fn ended;
 	void *ctx;
 	uint64_t event_mark;
+	bool has_document; /* the event at hand */
 	struct route_target
 		*only; /* replay: whom the batch is for; NULL: all that are not behind */
 
@@ -114,7 +115,8 @@ static enum err note_run(struct route *route, const struct subs_run *run)
 	}
 	uint32_t index = (uint32_t)route->runs_count++;
 	route->runs[index] = (struct noted_run){.run = *run, .next = NO_RUN};
-	struct route_share *share = run->is_bare ? &target->bare : &target->whole;
+	struct route_share *share =
+		run->is_bare && route->has_document ? &target->bare : &target->whole;
 	if (share->first_run == NO_RUN) {
 		share->first_run = index;
 	} else {
@@ -202,6 +204,7 @@ static void route_event(struct route *route, struct event *event, const struct m
 	size_t count, int64_t now_us)
 {
 	route->event_mark++;
+	route->has_document = event->encoded.size > event->encoded_bare.size;
 	route->runs_count = 0;
 	route->targets_count = 0;
 	for (size_t i = 0; i < count; i++) {

@@ -1,5 +1,6 @@
 /*
- * route: hits to streams, in order: one delivery per event and stream, with each matching id once.
+ * route: hits to streams, in order: one delivery per event and stream, with each matching id once;
+ * and a second one for the ids that want no document, if the event has one and others want it.
  * Owns: scratch space; targets belong to the worker's streams.
  * Threads: one, the worker's.
  * Errors: lack of memory for a delivery ends that stream, nobody else's.

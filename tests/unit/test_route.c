@@ -104,23 +104,10 @@ static void bench_close(struct bench *bench)
 	assert_int_equal(metrics_get(&bench->metrics, METRIC_queued_bytes), 0);
 }
 
-static void subscribe_bare(struct bench *bench, size_t i, const char *id, const char *collection)
-{
-	const struct model_subscription subscription = {.id = bytes_of(id),
-		.database = bytes_of("d"),
-		.collection = bytes_of(collection),
-		.omit_document = true};
-	struct model_answer answer;
-	subs_add(bench->subs, bench->streams[i].subs, &subscription, &nothing_found, &answer);
-	assert_int_equal(answer.refusal, MODEL_ACCEPTED);
-}
-
 /* `value` NULL: the whole collection. */
-static void subscribe(struct bench *bench, size_t i, const char *id, const char *collection,
+static void subscribe_with(struct bench *bench, size_t i, struct model_subscription subscription,
 	const char *field, const char *value)
 {
-	struct model_subscription subscription = {
-		.id = bytes_of(id), .database = bytes_of("d"), .collection = bytes_of(collection)};
 	struct model_filter filter = {.field = bytes_of(field), .op = bytes_of("==")};
 	struct model_answer answer;
 	if (value) {
@@ -133,6 +120,25 @@ static void subscribe(struct bench *bench, size_t i, const char *id, const char 
 	assert_int_equal(answer.refusal, MODEL_ACCEPTED);
 }
 
+static void subscribe(struct bench *bench, size_t i, const char *id, const char *collection,
+	const char *field, const char *value)
+{
+	const struct model_subscription subscription = {
+		.id = bytes_of(id), .database = bytes_of("d"), .collection = bytes_of(collection)};
+	subscribe_with(bench, i, subscription, field, value);
+}
+
+/* The same, of "users", and without the document. */
+static void subscribe_bare(
+	struct bench *bench, size_t i, const char *id, const char *field, const char *value)
+{
+	const struct model_subscription subscription = {.id = bytes_of(id),
+		.database = bytes_of("d"),
+		.collection = bytes_of("users"),
+		.omit_document = true};
+	subscribe_with(bench, i, subscription, field, value);
+}
+
 /* A document "u<id>" of collection "users" with a number. */
 static struct event *user(uint64_t sequence, unsigned id, unsigned number)
 {
@@ -141,6 +147,22 @@ static struct event *user(uint64_t sequence, unsigned id, unsigned number)
 		"{\"op\":\"insert\",\"database\":\"d\",\"collection\":\"users\",\"id\":\"u%u\","
 		"\"data\":{\"n\":%u}}",
 		id, number);
+	return make_event(line, sequence, true);
+}
+
+/* One whose document is nested too deep to be read. */
+static struct event *nested(uint64_t sequence)
+{
+	char line[400];
+	int size = snprintf(line, sizeof(line),
+		"{\"op\":\"insert\",\"database\":\"d\",\"collection\":\"users\",\"id\":\"u1\","
+		"\"data\":{\"n\":");
+	char *place = line + size;
+	for (const char *brackets = "[]"; *brackets; brackets++) {
+		memset(place, *brackets, 110);
+		place += 110;
+	}
+	memcpy(place, "}}", 3);
 	return make_event(line, sequence, true);
 }
 
@@ -231,11 +253,11 @@ static void test_with_and_without_document(void **state)
 	(void)state;
 	struct bench bench;
 	bench_open(&bench);
-	subscribe_bare(&bench, 0, "bare", "users");
+	subscribe_bare(&bench, 0, "bare", NULL, NULL);
 	subscribe(&bench, 0, "whole", "users", NULL, NULL);
-	subscribe_bare(&bench, 0, "bare-too", "users");
+	subscribe_bare(&bench, 0, "bare-too", NULL, NULL);
 	subscribe(&bench, 0, "five", "users", "n", "5");
-	subscribe_bare(&bench, 1, "bare", "users");
+	subscribe_bare(&bench, 1, "bare", NULL, NULL);
 	struct event *event = event_ref(user(1, 1, 5));
 	assert_int_equal(route_one(&bench, event), OK);
 	size_t bytes = stream_queued_bytes(bench.streams[1].stream);
@@ -251,6 +273,46 @@ static void test_with_and_without_document(void **state)
 	check_form(&bench, 1, true, false);
 	check_delivery(&bench, 1, 1, "bare");
 	check_empty(&bench, 1);
+	bench_close(&bench);
+}
+
+/* Where there is no document it makes no difference who wants one. */
+static void test_without_document_all_are_together(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench);
+	subscribe_bare(&bench, 0, "bare", NULL, NULL);
+	subscribe(&bench, 0, "whole", "users", NULL, NULL);
+	subscribe_bare(&bench, 1, "bare", NULL, NULL);
+	struct event *event = nested(1);
+	assert_true(event->is_refused);
+	assert_int_equal(route_one(&bench, event), OK);
+	check_form(&bench, 0, false, false);
+	check_delivery(&bench, 0, 1, "bare whole");
+	check_empty(&bench, 0);
+	check_delivery(&bench, 1, 1, "bare");
+	check_empty(&bench, 1);
+	bench_close(&bench);
+}
+
+/* What is queued counts as much as will be sent. */
+static void test_what_omits_weighs_less(void **state)
+{
+	(void)state;
+	struct bench bench;
+	bench_open(&bench);
+	subscribe(&bench, 0, "a", "users", NULL, NULL);
+	subscribe_bare(&bench, 1, "a", NULL, NULL);
+	struct event *event = user(1, 1, 5);
+	size_t document = event->encoded.size - event->encoded_bare.size;
+	assert_true(document > 0);
+	assert_int_equal(route_one(&bench, event), OK);
+	assert_int_equal(stream_queued_bytes(bench.streams[0].stream),
+		stream_queued_bytes(bench.streams[1].stream) + document);
+	check_delivery(&bench, 0, 1, "a");
+	check_delivery(&bench, 1, 1, "a");
+	assert_int_equal(stream_queued_bytes(bench.streams[1].stream), 0);
 	bench_close(&bench);
 }
 
@@ -273,13 +335,14 @@ static void test_queued_ids_stay(void **state)
 	bench_close(&bench);
 }
 
-/* Batches of every size, streams with many runs of one query, and what a naive look says. */
+/* Batches of every size, streams with many runs of one query, with the document and without, and
+ * what a naive look says: in all it is the ids that there would be otherwise. */
 static void test_batches(void **state)
 {
 	(void)state;
 	struct bench bench;
 	struct test_random random = test_random_start("route");
-	static char expected[STREAMS][10][2000]; /* by number */
+	static char expected[STREAMS][10][2][2000]; /* by number, and whether without */
 	bench_open(&bench);
 	memset(expected, 0, sizeof(expected));
 	for (unsigned k = 0; k < 200; k++) {
@@ -289,8 +352,13 @@ static void test_batches(void **state)
 		char value[16];
 		(void)snprintf(id, sizeof(id), "s%u", k);
 		(void)snprintf(value, sizeof(value), "%llu", (unsigned long long)number);
-		subscribe(&bench, i, id, "users", "n", value);
-		char *list = expected[i][number];
+		bool is_bare = test_random_below(&random, 2) == 1;
+		if (is_bare) {
+			subscribe_bare(&bench, i, id, "n", value);
+		} else {
+			subscribe(&bench, i, id, "users", "n", value);
+		}
+		char *list = expected[i][number][is_bare];
 		(void)snprintf(list + strlen(list), 100, "%s%s", list[0] ? " " : "", id);
 	}
 	for (uint64_t sequence = 1; sequence < 500;) {
@@ -305,9 +373,15 @@ static void test_batches(void **state)
 		for (size_t e = 0; e < count; e++) {
 			event_unref(events[e]);
 			for (size_t i = 0; i < STREAMS; i++) {
-				if (expected[i][numbers[e]][0]) {
-					check_delivery(
-						&bench, i, sequence + e, expected[i][numbers[e]]);
+				const char *whole = expected[i][numbers[e]][0];
+				const char *bare = expected[i][numbers[e]][1];
+				if (*whole) {
+					check_form(&bench, i, false, *bare);
+					check_delivery(&bench, i, sequence + e, whole);
+				}
+				if (*bare) {
+					check_form(&bench, i, true, false);
+					check_delivery(&bench, i, sequence + e, bare);
 				}
 			}
 		}
@@ -465,6 +539,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_delivery_with_each_id),
 		cmocka_unit_test(test_with_and_without_document),
+		cmocka_unit_test(test_without_document_all_are_together),
+		cmocka_unit_test(test_what_omits_weighs_less),
 		cmocka_unit_test(test_queued_ids_stay),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_many_ids_of_one_stream),
