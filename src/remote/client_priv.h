@@ -42,6 +42,12 @@ struct subscription {
 	struct bytes again;   /* asked for anew before the old one was gone; ours, or empty */
 };
 
+/* What has come so far of an event that comes in parts, with its document or without. */
+struct parts {
+	struct event *event; /* NULL: nothing */
+	struct buffer ids;
+};
+
 struct remote_client {
 	struct loop *loop;
 	struct remote_client_options options; /* its texts are in `texts` */
@@ -78,10 +84,9 @@ struct remote_client {
 	enum acquaintance server;
 	uint32_t peer_bytes_max; /* of a message that the server takes */
 	int64_t heartbeat_us;
-	int64_t heartbeat_at_us; /* when the next one is due */
-	int64_t heard_us;        /* when the last message came */
-	struct event *part;      /* the event whose delivery comes in parts, or NULL */
-	struct buffer parts;     /* ids of the earlier ones */
+	int64_t heartbeat_at_us;  /* when the next one is due */
+	int64_t heard_us;         /* when the last message came */
+	struct parts whole, bare; /* of one event */
 
 	/* The table. */
 	struct map subscriptions;
@@ -103,7 +108,7 @@ void client_note_position(struct remote_client *client, struct bytes position);
 /* ---- client_take.c ---- */
 
 void client_on_message(void *ctx, struct bytes bytes); /* of the call */
-void client_drop_parts(struct remote_client *client);  /* of a delivery whose rest will not come */
+void client_drop_parts(struct remote_client *client);  /* of an event whose rest will not come */
 
 /* ---- client_table.c ---- */
 

@@ -36,11 +36,7 @@ static uint32_t count_ids(struct bytes run)
 static enum err make_event(const struct wire_streamer_message *message, struct event **ret_event)
 {
 	struct event *event = NULL;
-	struct model_delivery checked;
-	enum err err = wire_delivery_parse(message->event, &checked);
-	if (err == OK) {
-		err = event_new(&event);
-	}
+	enum err err = event_new(&event);
 	if (err != OK) {
 		return err;
 	}
@@ -54,70 +50,120 @@ static enum err make_event(const struct wire_streamer_message *message, struct e
 	return OK;
 }
 
-void client_drop_parts(struct remote_client *client)
-{
-	buffer_fini(&client->parts);
-	event_unref(client->part);
-	client->part = NULL;
-}
-
-/* One of an event for the ids of earlier parts and these. */
-static enum err push_delivery(struct remote_client *client, struct event *event, struct bytes run,
+static enum err push(struct remote_client *client, struct event *event, struct bytes run,
 	const struct model_mark *mark)
 {
-	const struct bytes parts = buffer_bytes(&client->parts);
-	struct bytes runs[2];
-	size_t count = 0;
-	if (parts.size > 0) {
-		runs[count++] = parts;
-	}
-	if (run.size > 0) {
-		runs[count++] = run;
-	}
 	const struct stream_delivery delivery = {.event = event,
-		.runs = runs,
-		.runs_count = count,
-		.ids_count = count_ids(parts) + count_ids(run),
+		.runs = &run,
+		.runs_count = run.size > 0, /* else it has no address */
+		.ids_count = count_ids(run),
 		.is_replayed = mark->replayed,
 		.has_more = mark->more};
-	enum err err = stream_push_delivery(client->stream, &delivery, client->heard_us);
+	return stream_push_delivery(client->stream, &delivery, client->heard_us);
+}
+
+static enum err take_undivided(
+	struct remote_client *client, const struct wire_streamer_message *message)
+{
+	struct event *event = NULL;
+	enum err err = make_event(message, &event);
 	if (err == OK) {
-		client_drop_parts(client);
+		err = push(client, event, message->run, &message->mark);
+		event_unref(event);
+	}
+	return err;
+}
+
+/* ---- events in parts ------------------------------------------------------------------------- */
+
+static void drop(struct parts *parts)
+{
+	event_unref(parts->event);
+	buffer_fini(&parts->ids);
+	*parts = (struct parts){0};
+}
+
+void client_drop_parts(struct remote_client *client)
+{
+	drop(&client->whole);
+	drop(&client->bare);
+}
+
+static enum err keep_part(struct remote_client *client, struct parts *parts,
+	const struct wire_streamer_message *message)
+{
+	size_t kept = client->whole.ids.size + client->bare.ids.size;
+	if (kept + message->run.size > PARTS_BYTES_MAX) {
+		return ERR_LIMIT;
+	}
+	enum err err = parts->event ? OK : make_event(message, &parts->event);
+	return err == OK ? buffer_append(&parts->ids, message->run) : err;
+}
+
+static enum err push_kept(
+	struct remote_client *client, const struct parts *parts, const struct model_mark *mark)
+{
+	return push(client, parts->event, buffer_bytes(&parts->ids), mark);
+}
+
+/* The last of them alone has the position: who has got no further has not got the event. */
+static enum err push_parts(struct remote_client *client, const struct model_mark *mark)
+{
+	const struct parts *last = client->bare.event ? &client->bare : &client->whole;
+	struct event *event = last->event;
+	check(event);
+	struct bytes position = arena_copy(&event->arena, mark->position);
+	if (!position.data) {
+		return ERR_MEMORY;
+	}
+	event->position = position;
+	if (last == &client->whole || !client->whole.event) {
+		return push_kept(client, last, mark);
+	}
+	const struct model_mark more = {.replayed = mark->replayed, .more = true};
+	enum err err = push_kept(client, &client->whole, &more);
+	if (err == OK) {
+		err = push_kept(client, last, mark);
+		if (err == ERR_MEMORY) { /* another connection would bring the first once more */
+			stream_end(client->stream, err, "out of memory for a delivery");
+		}
 	}
 	return err;
 }
 
 /*
- * Parts of one event that say the same of it are one delivery, those with its document and those
- * without are two. Of what has no last part nothing is noted: another connection brings it again.
+ * The parts of one event are one delivery for those with its document and one for those without,
+ * queued together when the last one has come; of an event whose rest never came, none.
  */
-static enum err take_delivery(
-	struct remote_client *client, const struct wire_streamer_message *message)
+static enum err take_part(struct remote_client *client, const struct model_delivery *delivery,
+	const struct wire_streamer_message *message)
 {
-	const struct model_mark *mark = &message->mark;
-	enum err err = OK;
-	if (client->part && !bytes_equal(client->part->encoded, message->event)) {
-		const struct model_mark more = {.replayed = mark->replayed, .more = true};
-		err = push_delivery(client, client->part, (struct bytes){0}, &more);
-	}
-	if (err == OK && client->parts.size + message->run.size > PARTS_BYTES_MAX) {
-		err = ERR_LIMIT;
-	}
-	if (err == OK && mark->more) {
-		err = client->part ? OK : make_event(message, &client->part);
-		return err == OK ? buffer_append(&client->parts, message->run) : err;
-	}
-	struct event *event = NULL;
-	err = err == OK ? make_event(message, &event) : err;
-	if (err == OK) {
-		err = push_delivery(client, event, message->run, mark);
-		event_unref(event);
-	}
-	if (err == OK) {
-		client_note_position(client, mark->position);
+	bool is_bare = delivery->document.size == 0;
+	enum err err = keep_part(client, is_bare ? &client->bare : &client->whole, message);
+	if (err == OK && !message->mark.more) {
+		err = push_parts(client, &message->mark);
+		client_drop_parts(client);
 	}
 	return err;
 }
+
+static enum err take_delivery(
+	struct remote_client *client, const struct wire_streamer_message *message)
+{
+	struct model_delivery delivery;
+	enum err err = wire_delivery_parse(message->event, &delivery);
+	if (err != OK) {
+		return err;
+	}
+	bool is_part = message->mark.more || client->whole.event || client->bare.event;
+	err = is_part ? take_part(client, &delivery, message) : take_undivided(client, message);
+	if (err == OK && !message->mark.more) {
+		client_note_position(client, message->mark.position);
+	}
+	return err;
+}
+
+/* ---- other messages -------------------------------------------------------------------------- */
 
 static enum err take_gap(struct remote_client *client, const struct model_gap *gap)
 {

@@ -122,6 +122,8 @@ static void parts_without_the_document_are_another(void **state)
 	say_event(&rig, "a", &part, false);
 	say_event(&rig, "b", &part, false);
 	say_event(&rig, "c", &part, true);
+	run(&rig, 20000);
+	take_none(&rig);
 	say_event(&rig, "d", &last, true);
 	say_event(&rig, "e", &part, false);
 	say_event(&rig, "f", &last, true);
@@ -133,6 +135,33 @@ static void parts_without_the_document_are_another(void **state)
 	take_none(&rig);
 	say_event(&rig, "g", &part, false); /* what stays without a rest is let go */
 	run(&rig, 20000);
+	take_none(&rig);
+	rig_close(&rig);
+}
+
+/* The next connection brings the event anew, so nothing of it may be there. */
+static void parts_without_a_rest_are_none(void **state)
+{
+	const struct model_mark part = {.more = true};
+	const struct model_mark last = {.position = bytes_of("p1")};
+	struct rig rig;
+	(void)state;
+	rig_open(&rig);
+	rig_connect(&rig);
+	take_state(&rig, NULL);
+	say_event(&rig, "a", &part, false);
+	say_event(&rig, "b", &part, true);
+	run(&rig, 20000);
+	rig_lose(&rig, SECOND_US / 4);
+	run(&rig, 4 * SECOND_US);
+	take_state(&rig, "UNAVAILABLE: the connection is lost");
+	take_state(&rig, NULL);
+	take_none(&rig);
+	say_event(&rig, "a", &part, false);
+	say_event(&rig, "b", &last, true);
+	run(&rig, 20000);
+	take_ids(&rig, "a", true, "");
+	take_ids(&rig, "b", false, "p1");
 	take_none(&rig);
 	rig_close(&rig);
 }
@@ -531,6 +560,7 @@ int main(void)
 		cmocka_unit_test(notices_and_gaps_are_queued),
 		cmocka_unit_test(parts_are_one_delivery),
 		cmocka_unit_test(parts_without_the_document_are_another),
+		cmocka_unit_test(parts_without_a_rest_are_none),
 		cmocka_unit_test(what_no_try_would_change_ends_it),
 		cmocka_unit_test(other_ends_are_not_for_good),
 		cmocka_unit_test(a_malformed_message_breaks_it_off),
