@@ -197,11 +197,13 @@ static void subscribe(
 			.op = text_of(program, item, "op"),
 			.value = text_of(program, item, "value")};
 	}
+	const struct value *omits = value_member(command, bytes_of("omit_document"));
 	const struct streamer_subscription subscription = {.id = text_of(program, command, "id"),
 		.database = text_of(program, command, "database"),
 		.collection = text_of(program, command, "collection"),
 		.filters = filters,
-		.filters_count = list->size};
+		.filters_count = list->size,
+		.omit_document = omits && omits->as.boolean};
 	struct streamer_failure failure = {0};
 	enum streamer_err err = streamer_subscribe(named->stream, &subscription, &failure, NULL);
 	if (err != STREAMER_OK) {

@@ -79,7 +79,8 @@ class LocalPeer(ChildPeer):
                         "value": json.dumps(oracle.plain(rule["value"]))}
                        for rule in request["filters"]]
             super().command(stream, kind, id=request["subscription_id"], filters=filters,
-                            database=request["database"], collection=request["collection"])
+                            database=request["database"], collection=request["collection"],
+                            omit_document=request["omit_document"])
         else:
             super().command(stream, kind, id=request["subscription_id"])
 

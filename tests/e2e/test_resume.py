@@ -22,8 +22,8 @@ Welcome = streamer_pb2.Welcome
 Gap = streamer_pb2.Gap
 
 
-def change(number):
-    data = {"id": f"d{number}", "number": number}
+def change(number, text=""):
+    data = {"id": f"d{number}", "number": number, "text": text}
     mgo_doc_id = syntrix.mongo_id("default", COLLECTION, data["id"])
     return {"event_id": syntrix.event_id(1767225600, number, "documents", mgo_doc_id),
             "database": "default", "mgo_coll": "documents", "mgo_doc_id": mgo_doc_id,
@@ -148,6 +148,94 @@ def resume_over_a_kill(checks, folder, number):
     source.stop()
 
 
+def request(identifier, omits):
+    made = subscribe(identifier, COLLECTION).subscribe
+    made.omit_document = omits
+    return made
+
+
+class BulkGateway(Gateway):
+    """Registers by bulks, some without the document, and takes messages of a bounded size."""
+
+    OMITS = {"a": False, "b": True, "c": False, "d": True}
+
+    def bulk(self, omits):
+        message = streamer_pb2.GatewayMessage()
+        message.bulk_subscribe.bulk_id = 7
+        message.bulk_subscribe.requests.extend(request(*one) for one in omits.items())
+        self.stream.send(message)
+        answer = self.stream.receive().bulk_response
+        return answer.accepted, [(one.subscription_id, one.code) for one in answer.refused]
+
+    def begin(self, address):
+        self.stream = Stream(peers.channel(address), wait_for_ready=True)
+        message = streamer_pb2.GatewayMessage()
+        message.hello.version, message.hello.after = 1, self.position
+        message.hello.message_bytes_max = 65536
+        self.stream.send(message)
+        self.resume = self.stream.receive(30).welcome.resume
+
+    def registered(self):
+        message = streamer_pb2.GatewayMessage()
+        message.heartbeat.registered = True
+        self.stream.send(message)
+        self.stream.receive()
+
+    def take_both(self, checks, number, is_large=False):
+        """A change's two messages: with its document, or a gap in its place, and without."""
+        whole, bare = self.stream.receive(30), self.stream.receive(30).delivery
+        if is_large:
+            checks.equal((list(whole.gap.subscription_ids), whole.gap.reason, whole.gap.until),
+                         (["a", "c"], Gap.TOO_LARGE, b""), f"{number} is too large for some")
+            event = whole.gap.event
+        else:
+            event = whole.delivery.event
+            checks.equal((list(whole.delivery.subscription_ids), whole.delivery.more,
+                          whole.delivery.position, bool(event.document_data)),
+                         (["a", "c"], True, b"", True), f"{number} with its document")
+            event.document_data = b""
+        checks.equal((list(bare.subscription_ids), bare.more, bool(bare.position)),
+                     (["b", "d"], False, True), f"{number} without its document")
+        checks.equal(bare.event, event, f"{number} is otherwise the same event")
+        checks.equal(event.document_id, f"d{number}", "the next one")
+        self.position = bare.position
+
+
+def without_documents(checks):
+    """Who omits the document gets every change all the same, live and replayed, also one that is
+    too large with it; a drop between a change's two messages brings both again."""
+    source = Source()
+    streamer, address = start(source)
+    gateway = BulkGateway()
+    gateway.begin(address)
+    duplicate = streamer_pb2.SubscribeResponse.DUPLICATE
+    checks.equal(gateway.bulk(gateway.OMITS), (4, []), "a bulk")
+    checks.equal(gateway.bulk(gateway.OMITS), (4, []), "the same once more")
+    checks.equal(gateway.bulk({"a": True, "b": True, "c": False, "d": False}),
+                 (2, [("a", duplicate), ("d", duplicate)]), "with the document is not without")
+    source.happen(2)
+    source.push(change(3, "x" * 70000))
+    source.count += 1
+    for number in (1, 2, 3):
+        gateway.take_both(checks, number, is_large=number == 3)
+    source.happen(1)
+    checks.that(gateway.stream.delivery(30).more, "the first of two")
+    gateway.go()
+    source.happen(3)
+    source.push(change(8, "x" * 70000))
+    source.count += 1
+    source.happen(MANY)
+    gateway.begin(address)
+    checks.equal(gateway.resume, Welcome.REPLAY, "it resumes")
+    checks.equal(gateway.bulk(gateway.OMITS), (4, []), "registers again")
+    gateway.registered()
+    for number in range(4, 9 + MANY):
+        gateway.take_both(checks, number, is_large=number == 8)
+    gateway.go()
+    checks.equal(streamer.stop(), 0, "ends well")
+    source.stop()
+
+
 def wait_for_state(folder):
     """Until a position has been written, and so the newest changes are not all unknown."""
     path = os.path.join(folder, "state")
@@ -241,6 +329,8 @@ def main():
         with checks.section(name):
             run(folder)
         shutil.rmtree(folder)
+    with checks.section("without documents"):
+        without_documents(checks)
     with checks.section("without a state"):
         without_a_state(checks)
     return checks.finish()

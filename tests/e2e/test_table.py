@@ -5,7 +5,7 @@ peers.
 
 A row:
   name           which fact, behind the number of its section in the sheet
-  subscriptions  each {id, database, collection, filters, refused, answered}; by default the row's
+  subscriptions  each {id, database, collection, filters, omit_document, refused, answered}; by default the row's
                  own database, collection "c", no filters; `refused` is how the error begins, none
                  means accepted; `answered` is the answer's id, if it is another
   changes        what the Puller sends then, see Changes.make
@@ -40,7 +40,8 @@ import syntrix  # noqa: E402
 from table_peers import GrpcioPeer, LocalPeer, NodePeer, TablePuller  # noqa: E402
 from table_rows import Changes, filter_message, load, only  # noqa: E402
 
-SUBSCRIPTION_KEYS = {"id", "database", "collection", "filters", "refused", "answered"}
+SUBSCRIPTION_KEYS = {"id", "database", "collection", "filters", "omit_document", "refused",
+                     "answered"}
 DELIVERY_KEYS = {"ids", "of", "stream", "operation", "document_id", "document_data",
                  "document_text", "database", "collection", "event_id", "timestamp"}
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -167,7 +168,8 @@ class Play:
                  for rule in short.get("filters", [])]
         return {"subscription_id": short.get("id", ""), "filters": rules,
                 "database": short.get("database", self.database),
-                "collection": short.get("collection", "c")}
+                "collection": short.get("collection", "c"),
+                "omit_document": short.get("omit_document", False)}
 
     def check_answer(self, seen, short):
         wanted, refused = short.get("id", ""), short.get("refused")

@@ -47,9 +47,9 @@ static char rig_refusal[1001] = "no";
 
 /* ---- the engine ------------------------------------------------------------------------------ */
 
-/* A delivery for ids "<name>0", "<name>1", ... */
-static inline enum err rig_deliver(
-	struct stream *stream, struct event *event, const char *name, unsigned count)
+/* A delivery, of which event and kind are set, for ids "<name>0", "<name>1", ... */
+static inline enum err rig_push(
+	struct stream *stream, struct stream_delivery delivery, const char *name, unsigned count)
 {
 	char place[8192];
 	struct bytes run = {place, 0};
@@ -59,9 +59,17 @@ static inline enum err rig_deliver(
 		assert_true(run.size + sizeof(id) < sizeof(place));
 		run.size += wire_id_write(bytes_of(id), place + run.size);
 	}
-	const struct stream_delivery delivery = {
-		.event = event, .runs = &run, .runs_count = 1, .ids_count = count};
+	delivery.runs = &run;
+	delivery.runs_count = 1;
+	delivery.ids_count = count;
 	return stream_push_delivery(stream, &delivery, 0);
+}
+
+static inline enum err rig_deliver(
+	struct stream *stream, struct event *event, const char *name, unsigned count)
+{
+	const struct stream_delivery delivery = {.event = event};
+	return rig_push(stream, delivery, name, count);
 }
 
 static inline enum err rig_open_stream(void *ctx, const char *peer, stream_wake_fn wake,

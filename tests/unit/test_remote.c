@@ -217,6 +217,53 @@ static void too_large_a_document_stays_behind(void **state)
 	rig_close(&rig);
 }
 
+/* Where it goes without its document anyway it is not too large; and one event for some with its
+ * document and some without has one position, on what comes last. */
+static void what_omits_the_document_is_not_too_large(void **state)
+{
+	struct remote_rig rig;
+	struct gateway gateway;
+	const struct model_hello hello = {.version = 1};
+	(void)state;
+	rig_open(&rig);
+	rig.options.delivery_bytes_max = 80000;
+	rig_serve(&rig);
+	gateway_open(&rig, &gateway);
+	gateway_hello(&gateway, &hello);
+	rig_run(&rig, 100000);
+	assert_int_equal(gateway.said_count, 1);
+	struct event *event = large_event(90000);
+	const struct stream_delivery whole = {.event = event, .has_more = true};
+	const struct stream_delivery bare = {.event = event, .is_bare = true};
+	struct stream *stream = rig.consumers[0].stream;
+	assert_int_equal(rig_push(stream, whole, "a", 2), OK);
+	assert_int_equal(rig_push(stream, bare, "b", 3), OK);
+	event_unref(event);
+	event = large_event(10);
+	const struct stream_delivery small = {.event = event, .has_more = true};
+	const struct stream_delivery small_bare = {.event = event, .is_bare = true};
+	assert_int_equal(rig_push(stream, small, "a", 2), OK);
+	assert_int_equal(rig_push(stream, small_bare, "b", 3), OK);
+	event_unref(event);
+	rig_run(&rig, 100000);
+	assert_int_equal(gateway.said_count, 5);
+	for (unsigned i = 1; i < 5; i++) {
+		const struct said *message = &gateway.said[i];
+		bool is_gap = i == 1;
+		bool is_bare = i % 2 == 0;
+		assert_int_equal(
+			message->kind, is_gap ? WIRE_STREAMER_GAP : WIRE_STREAMER_DELIVERY);
+		assert_int_equal(message->ids, is_bare ? 3 : 2);
+		assert_int_equal(message->document_size > 0, i == 3);
+		assert_int_equal(message->more, i == 3);
+		assert_int_equal(message->position[0] != 0, is_bare);
+		assert_true(message->event_size > 0 && message->event_size < 1000);
+	}
+	assert_int_equal(metrics_get(&rig.metrics, METRIC_deliveries_without_data), 1);
+	gateway_close(&rig, &gateway);
+	rig_close(&rig);
+}
+
 static void too_many_ids_go_in_parts(void **state)
 {
 	struct remote_rig rig;
@@ -476,6 +523,7 @@ int main(void)
 		cmocka_unit_test(unknown_payloads_are_passed_over),
 		cmocka_unit_test(a_malformed_message_costs_its_stream_alone),
 		cmocka_unit_test(too_large_a_document_stays_behind),
+		cmocka_unit_test(what_omits_the_document_is_not_too_large),
 		cmocka_unit_test(too_many_ids_go_in_parts),
 		cmocka_unit_test(a_full_call_loses_nothing),
 		cmocka_unit_test(ends_have_their_status),
