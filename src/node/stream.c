@@ -270,7 +270,9 @@ static enum err view_delivery(struct streamer_stream *stream, const struct strea
 {
 	ret_item->kind = STREAMER_DELIVERY;
 	const struct event *event = item->event;
-	ret_item->position = view(item->has_more ? (struct bytes){0} : event->position);
+	if (!item->has_more) {
+		ret_item->position = view(event->position);
+	}
 	ret_item->replayed = item->is_replayed;
 	enum err err = view_event(item->is_bare ? event->encoded_bare : event->encoded, ret_item);
 	return err == OK ? view_ids(stream, item->run, ret_item) : err;

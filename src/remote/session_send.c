@@ -64,9 +64,11 @@ static struct outgoing plan_delivery(
 		.event = item->is_bare ? item->event->encoded_bare : item->event->encoded,
 		.most = session->message_bytes_max};
 	if (session->knows_extensions) {
-		outgoing.mark.position = item->has_more ? (struct bytes){0} : item->event->position;
 		outgoing.mark.replayed = item->is_replayed;
 		outgoing.mark.more = item->has_more;
+	}
+	if (session->knows_extensions && !item->has_more) {
+		outgoing.mark.position = item->event->position;
 	}
 	if (outgoing.event.size > item->event->encoded_bare.size &&
 		wire_delivery_size(part_of_run(&outgoing, run, 0).size, outgoing.event.size,
