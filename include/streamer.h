@@ -202,7 +202,7 @@ struct streamer_subscription {
 	/* CEL, such as "age > 18 && room in ['a', 'b']"; must hold besides the filters. NULL: none.
 	   A Streamer that does not know expressions refuses the subscription. */
 	const char *expression;
-	bool omit_document; /* only that a document changes is told, and not its content */
+	bool omit_document; /* only that something changes is told; an old Streamer tells all */
 };
 
 #define STREAMER_ID_SIZE 37
@@ -244,7 +244,8 @@ enum streamer_gap_reason {
 struct streamer_item {
 	enum streamer_item_kind kind;
 
-	/* DELIVERY: one event with every subscription it matches; those without document apart */
+	/* DELIVERY: one event, once, with every subscription of this stream that it matches; if
+	   some of these omit its document and some do not, those that do are an item behind */
 	struct streamer_bytes event_id, database, collection;
 	struct streamer_bytes document_id;   /* empty: it has none, or a DELETE's is not known */
 	struct streamer_bytes document_hash; /* then: 16 bytes, BLAKE3 of "<collection>/<id>" */
@@ -255,7 +256,7 @@ struct streamer_item {
 	const struct streamer_bytes *subscription_ids;
 	size_t subscription_ids_count;
 	bool replayed;                  /* out of that Streamer's history */
-	struct streamer_bytes position; /* also of a GAP: for `after`; opaque; empty: not known */
+	struct streamer_bytes position; /* GAP too; opaque; empty: unknown, or the next item's */
 
 	/* ANSWER */
 	struct streamer_bytes subscription_id;
