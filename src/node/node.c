@@ -246,7 +246,7 @@ static void on_worker_closed_here(void *ctx)
 	struct streamer *streamer = ctx;
 	if (++streamer->workers_closed == streamer->workers_count) {
 		streamer->stage = NODE_CLOSED;
-		if (!node_save_is_busy(streamer)) {
+		if (!streamer->state || !state_is_busy(streamer->state)) {
 			loop_stop(streamer->loop);
 		}
 	}
@@ -336,7 +336,7 @@ static void free_worker(struct node_worker *worker)
 
 static void free_streamer(struct streamer *streamer)
 {
-	node_save_close(streamer, streamer->stage == NODE_CLOSED);
+	state_close(streamer->state, streamer->stage == NODE_CLOSED);
 	ingest_free(streamer->ingest);
 	loop_listener_free(streamer->listener);
 	for (size_t i = 0; i < streamer->workers_count; i++) {
@@ -453,18 +453,10 @@ static enum model_source source_of_workers(void *ctx, int64_t *ret_lag_ms)
 	return MODEL_SOURCE_AWAY;
 }
 
-/* What another life has left; borrowed from the saver. */
+/* What another life has left; borrowed from the state. */
 static struct ingest_legacy legacy_of(const struct streamer *streamer)
 {
-	const struct node_legacy *left = &streamer->saver.written;
-	if (!streamer->saver.has_legacy) {
-		return (struct ingest_legacy){0};
-	}
-	int64_t age_us = loop_wall_us(streamer->loop) - left->saved_us;
-	return (struct ingest_legacy){.marker = buffer_bytes(&left->marker),
-		.position = {left->position, left->has_position ? sizeof(left->position) : 0},
-		.is_at_marker = left->is_at_marker,
-		.age_us = age_us > 0 ? age_us : 0};
+	return streamer->state ? state_legacy(streamer->state) : (struct ingest_legacy){0};
 }
 
 static struct worker_options worker_options(struct streamer *streamer, uint32_t number)
@@ -486,7 +478,7 @@ static struct worker_options worker_options(struct streamer *streamer, uint32_t 
 		.history = {.events = (size_t)limits[OPTION_history_events],
 			.bytes = (size_t)limits[OPTION_history_bytes],
 			.age_us = limits[OPTION_history_ms] * 1000},
-		.recovers = streamer->saver.has_legacy,
+		.recovers = left.marker.size > 0,
 		.beginning = left.is_at_marker ? left.position : (struct bytes){0},
 		.resume_wait_us = limits[OPTION_resume_wait_ms] * 1000,
 		.source = source_of_workers,
@@ -573,7 +565,7 @@ static enum err make_ingest(struct streamer *streamer)
 		.backoff_min_us = limits[OPTION_puller_backoff_min_ms] * 1000,
 		.backoff_max_us = limits[OPTION_puller_backoff_max_ms] * 1000,
 		.retention_us = limits[OPTION_puller_retention_ms] * 1000,
-		.keeps_markers = streamer->saver.state != NULL,
+		.keeps_markers = streamer->state != NULL,
 		.legacy = legacy_of(streamer),
 		.skip_bad = streamer->options.skip_bad,
 		.log = &streamer->log,
@@ -590,6 +582,49 @@ static enum err make_ingest(struct streamer *streamer)
 		loop = streamer->push_loop;
 	}
 	return ingest_new(loop, &options, &sink, &streamer->ingest);
+}
+
+static uint64_t oldest_of_all(void *ctx)
+{
+	const struct streamer *streamer = ctx;
+	uint64_t oldest = UINT64_MAX;
+	for (size_t i = 0; i < streamer->workers_count; i++) {
+		uint64_t worker = worker_oldest(streamer->workers[i].worker);
+		oldest = worker < oldest ? worker : oldest;
+	}
+	return oldest;
+}
+
+/* The end has waited for the write that was under way. */
+static void on_saved(void *ctx)
+{
+	struct streamer *streamer = ctx;
+	if (streamer->stage == NODE_CLOSED) {
+		loop_stop(streamer->loop);
+	}
+}
+
+static enum err open_state(struct streamer *streamer, struct err_info *info)
+{
+	const struct state_options options = {.folder = streamer->options.state_dir,
+		.oldest = oldest_of_all,
+		.saved = on_saved,
+		.ctx = streamer,
+		.log = &streamer->log,
+		.metrics = &streamer->metrics};
+	if (options.folder && streamer->options.source != STREAMER_PULLER) {
+		return err_set(info, ERR_INVALID, 0,
+			"state_dir is for a Puller, which can be asked to begin further back");
+	}
+	if (options.folder) {
+		return state_open(streamer->loop, &options, info, &streamer->state);
+	}
+	if (streamer->options.source == STREAMER_PULLER) {
+		log_write(&streamer->log, loop_wall_us(streamer->loop), LOG_INFO,
+			"node: begins with what the Puller sends from now on; a state_dir "
+			"would let it go on where another life has ended");
+	}
+	return OK;
 }
 
 static enum err make_listener(struct streamer *streamer, struct err_info *info)
@@ -623,7 +658,7 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 		err = interest_new(loop_random(streamer->loop), &streamer->interest);
 	}
 	if (err == OK) {
-		err = node_save_open(streamer, info);
+		err = open_state(streamer, info);
 	}
 	if (err == OK) {
 		streamer->epoch = loop_random(streamer->loop);
@@ -636,7 +671,9 @@ static enum err make_parts(struct streamer *streamer, struct err_info *info)
 		err = make_listener(streamer, info);
 	}
 	if (err == OK) {
-		node_save_start(streamer);
+		if (streamer->state) {
+			state_start(streamer->state, streamer->ingest);
+		}
 		err = ingest_start(streamer->ingest);
 	}
 	return err;

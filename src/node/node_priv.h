@@ -8,7 +8,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "remote.h"
-#include "state_priv.h"
+#include "state.h"
 #include "stream.h"
 #include "streamer.h"
 #include "worker.h"
@@ -38,18 +38,6 @@ struct node_worker {
 	bool owns_loop;
 };
 
-/* What keeps the state on disk (save.c); all zero without a state_dir. */
-struct node_saver {
-	struct node_state *state;
-	struct loop_timer *timer;
-	struct node_legacy written; /* what the file holds; at first the legacy of another life */
-	struct node_legacy next;    /* being written, or of use for its memory alone */
-	bool has_legacy;
-	bool is_writing;
-	enum err err; /* of the newest write */
-	struct err_info info;
-};
-
 /* The stages of an engine's end, each of which the one before leads to. */
 enum node_stage { NODE_RUNNING, NODE_STOPPING, NODE_ROUTING, NODE_DRAINING, NODE_CLOSED };
 
@@ -63,7 +51,7 @@ struct streamer {
 	struct loop_waker *routed_waker;
 	struct loop_listener *listener;
 	struct ingest *ingest;
-	struct node_saver saver;
+	struct state *state;     /* on disk; NULL without a state_dir */
 	uint64_t epoch;          /* tells this life of the engine from others */
 	struct wire_limits wire; /* of a request */
 	struct stream_limits stream_limits;
@@ -82,15 +70,6 @@ struct streamer {
 	int fd; /* eventfd: something has changed */
 	char address[128];
 };
-
-/* ---- the state on disk (save.c) -------------------------------------------------------------- */
-
-/* Reads what there is. ERR_EXISTS, ERR_INVALID, ERR_IO: `info` says why. */
-enum err node_save_open(struct streamer *streamer, struct err_info *info) MUST_CHECK;
-void node_save_start(struct streamer *streamer);         /* before the main loop's thread */
-bool node_save_is_busy(const struct streamer *streamer); /* the main loop must not end yet */
-/* When the threads have ended; `is_last`: writes what has become of the state. */
-void node_save_close(struct streamer *streamer, bool is_last);
 
 /* ---- streams --------------------------------------------------------------------------------- */
 

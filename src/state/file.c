@@ -22,17 +22,17 @@
 #define FIRST_LINE "streamer-state 1"
 #define FILE_BYTES_MAX 1048576
 
-struct node_state {
+struct state_file {
 	int folder; /* descriptors */
 	int lock;
 };
 
-void node_legacy_fini(struct node_legacy *legacy)
+void state_left_fini(struct state_left *legacy)
 {
 	buffer_fini(&legacy->marker);
 }
 
-bool node_legacy_equal(const struct node_legacy *a, const struct node_legacy *b)
+bool state_left_equal(const struct state_left *a, const struct state_left *b)
 {
 	return bytes_equal(buffer_bytes(&a->marker), buffer_bytes(&b->marker)) &&
 		a->has_position == b->has_position && a->is_at_marker == b->is_at_marker &&
@@ -47,7 +47,7 @@ static enum err failed(struct err_info *info, const char *what, const char *name
 		info, ERR_IO, 0, "state: cannot %s %s: %s", what, name, strerrordesc_np(errno));
 }
 
-static enum err take_lock(struct node_state *state, const char *folder, struct err_info *info)
+static enum err take_lock(struct state_file *state, const char *folder, struct err_info *info)
 {
 	state->lock = openat(state->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (state->lock < 0) {
@@ -63,13 +63,13 @@ static enum err take_lock(struct node_state *state, const char *folder, struct e
 		: failed(info, "lock", folder);
 }
 
-enum err node_state_open(const char *folder, struct err_info *info, struct node_state **ret_state)
+enum err state_file_open(const char *folder, struct err_info *info, struct state_file **ret_state)
 {
-	struct node_state *state = mem_alloc(sizeof(*state));
+	struct state_file *state = mem_alloc(sizeof(*state));
 	if (!state) {
 		return ERR_MEMORY;
 	}
-	*state = (struct node_state){-1, -1};
+	*state = (struct state_file){-1, -1};
 	enum err err = OK;
 	if (mkdir(folder, 0700) != 0 && errno != EEXIST) {
 		err = failed(info, "make", folder);
@@ -82,14 +82,14 @@ enum err node_state_open(const char *folder, struct err_info *info, struct node_
 		err = take_lock(state, folder, info);
 	}
 	if (err != OK) {
-		node_state_free(state);
+		state_file_free(state);
 		return err;
 	}
 	*ret_state = state;
 	return OK;
 }
 
-void node_state_free(struct node_state *state)
+void state_file_free(struct state_file *state)
 {
 	if (!state) {
 		return;
@@ -127,7 +127,7 @@ static enum err append_number(struct buffer *text, const char *format, uint64_t 
 	return buffer_append_text(text, line);
 }
 
-static enum err print(const struct node_legacy *legacy, struct buffer *text)
+static enum err print(const struct state_left *legacy, struct buffer *text)
 {
 	enum err err = append_number(
 		text, FIRST_LINE "\nsaved_us %" PRIu64 "\n", (uint64_t)legacy->saved_us);
@@ -159,7 +159,7 @@ static bool write_all(int file, struct bytes bytes)
 }
 
 static enum err write_aside(
-	const struct node_state *state, struct bytes text, struct err_info *info)
+	const struct state_file *state, struct bytes text, struct err_info *info)
 {
 	int file = openat(state->folder, "state.new",
 		O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -176,8 +176,8 @@ static enum err write_aside(
 	return err;
 }
 
-enum err node_state_write(
-	const struct node_state *state, const struct node_legacy *legacy, struct err_info *info)
+enum err state_file_write(
+	const struct state_file *state, const struct state_left *legacy, struct err_info *info)
 {
 	struct buffer text = {0};
 	enum err err = print(legacy, &text);
@@ -267,7 +267,7 @@ static bool check_hash(struct bytes *text)
 		hash == bytes_hash(*text, 0);
 }
 
-static enum err parse(struct bytes text, struct node_legacy *legacy, struct err_info *info)
+static enum err parse(struct bytes text, struct state_left *legacy, struct err_info *info)
 {
 	struct bytes rest;
 	uint64_t saved_us = 0;
@@ -325,11 +325,11 @@ static enum err read_file(int file, struct buffer *text, struct err_info *info)
 	}
 }
 
-enum err node_state_read(
-	const struct node_state *state, struct node_legacy *ret_legacy, struct err_info *info)
+enum err state_file_read(
+	const struct state_file *state, struct state_left *ret_legacy, struct err_info *info)
 {
 	struct buffer text = {0};
-	struct node_legacy legacy = {0};
+	struct state_left legacy = {0};
 	int file = openat(state->folder, "state", O_RDONLY | O_CLOEXEC);
 	if (file < 0) {
 		return errno == ENOENT ? ERR_EMPTY : failed(info, "open", "state");
@@ -341,7 +341,7 @@ enum err node_state_read(
 	}
 	buffer_fini(&text);
 	if (err != OK) {
-		node_legacy_fini(&legacy);
+		state_left_fini(&legacy);
 		return err;
 	}
 	*ret_legacy = legacy;
