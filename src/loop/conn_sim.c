@@ -314,6 +314,17 @@ void sim_cut(struct sim *sim, struct loop_conn *conn)
 	}
 }
 
+void sim_kill(struct loop *loop, bool arrives)
+{
+	struct sim *sim = sim_of(loop)->sim;
+	for (struct sim_conn *conn = sim_of(loop)->conns; conn; conn = conn->after) {
+		if (arrives) {
+			leave_peer(conn);
+		}
+		sim_cut(sim, &conn->conn);
+	}
+}
+
 /* ---- opening ---- */
 
 static void stepped(void *owner);

@@ -163,6 +163,9 @@ void sim_run(struct sim *sim, int64_t until_us);
 int64_t sim_now_us(const struct sim *sim); /* starts at 0; wall time is that plus 1.7e15 */
 void sim_cut(struct sim *sim,
 	struct loop_conn *conn); /* both ends see ERR_IO, bytes under way are lost */
+/* All connections of a loop end as if its process had been killed: what is under way to it is lost,
+ * and what is under way from it too, or `arrives` ahead of the end. */
+void sim_kill(struct loop *loop, bool arrives);
 /* A loop that stands still takes no turn until it goes on: a stalled worker or peer. */
 void sim_stall(struct loop *loop, bool stalled);
 

@@ -515,6 +515,80 @@ static void test_lack(void **state)
 	both(lack);
 }
 
+/* ---- a process that is killed ---- */
+
+struct killed_end {
+	struct loop *loop;
+	struct loop_conn *conn;
+	size_t bytes;
+	unsigned closed;
+	enum err why;
+};
+
+static void killed_opened(void *ctx)
+{
+	(void)ctx;
+}
+
+static void killed_read(void *ctx, struct bytes bytes)
+{
+	((struct killed_end *)ctx)->bytes += bytes.size;
+}
+
+static void killed_closed(void *ctx, enum err why)
+{
+	struct killed_end *end = ctx;
+	end->closed++;
+	end->why = why;
+}
+
+static const struct loop_conn_events killed_events = {
+	.opened = killed_opened, .read = killed_read, .closed = killed_closed};
+
+static void killed_accepted(void *ctx, int socket)
+{
+	struct killed_end *end = ctx;
+	assert_int_equal(loop_conn_open(end->loop, socket, &killed_events, end, &end->conn), OK);
+}
+
+/* What is under way to it is lost; what is under way from it arrives, or not. */
+static void kill_process(bool arrives)
+{
+	struct world world;
+	world_open(&world, false);
+	struct killed_end process = {.loop = world.loop};
+	struct killed_end other = {0};
+	struct loop_listener *listener = NULL;
+	assert_int_equal(sim_loop_new(world.sim, &other.loop), OK);
+	assert_int_equal(loop_listen(process.loop, "localhost:1", killed_accepted, &process,
+				 &listener, NULL),
+		OK);
+	assert_int_equal(
+		loop_connect(other.loop, "localhost:1", &killed_events, &other, &other.conn), OK);
+	sim_run(world.sim, 1000000);
+	struct iovec piece = {(void *)"12345", 5};
+	size_t taken = 0;
+	assert_int_equal(loop_conn_write(process.conn, &piece, 1, &taken), OK);
+	assert_int_equal(loop_conn_write(other.conn, &piece, 1, &taken), OK);
+	sim_kill(process.loop, arrives);
+	sim_run(world.sim, 2000000);
+	assert_int_equal(process.bytes, 0);
+	assert_int_equal(process.closed, 1);
+	assert_int_equal(other.bytes, arrives ? 5 : 0);
+	assert_int_equal(other.closed, 1);
+	assert_int_equal(other.why, arrives ? OK : ERR_IO);
+	loop_listener_free(listener);
+	loop_free(other.loop);
+	world_close(&world);
+}
+
+static void test_kill(void **state)
+{
+	(void)state;
+	kill_process(false);
+	kill_process(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -527,6 +601,7 @@ int main(void)
 		cmocka_unit_test(test_stop_of_thread),
 		cmocka_unit_test(test_watches),
 		cmocka_unit_test(test_lack),
+		cmocka_unit_test(test_kill),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
