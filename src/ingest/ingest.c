@@ -97,11 +97,18 @@ static void note_lag(struct ingest *ingest, const struct model_change *change)
 	atomic_store_explicit(&ingest->lag_ms, lag_ms > 0 ? lag_ms : 0, memory_order_relaxed);
 }
 
+/* What was prepared. */
+static void commit_marker(struct ingest *ingest)
+{
+	ingest_markers_commit(
+		&ingest->markers, ingest->sequence, ingest->position, !ingest->is_behind_break);
+}
+
 /* The change is done with: its marker holds as soon as all events so far are routed. */
 static void commit(struct ingest *ingest, const struct model_change *change)
 {
 	ingest_repeats_commit(&ingest->repeats, change);
-	ingest_markers_commit(&ingest->markers, ingest->sequence, ingest->position);
+	commit_marker(ingest);
 	metrics_add(ingest->options.metrics, METRIC_events_received, 1);
 }
 
@@ -144,8 +151,9 @@ static enum err offer(struct ingest *ingest, struct event *event)
 		return err;
 	}
 	ingest->sequence = event->sequence;
-	memcpy(ingest->position, event->position.data, sizeof(ingest->position));
+	ingest->is_behind_break = event->is_break;
 	if (!event->is_break) {
+		memcpy(ingest->position, event->position.data, sizeof(ingest->position));
 		ingest_ids_note(&ingest->ids, &ingest->spot, event);
 		count(ingest, event);
 		commit(ingest, &event->change);
@@ -213,9 +221,17 @@ static enum err put_break(struct ingest *ingest)
 		return err;
 	}
 	put_aside(ingest, event);
+	ingest->is_behind_break = true;
+	ingest_markers_break(&ingest->markers, event->sequence);
 	metrics_add(ingest->options.metrics, METRIC_source_gaps, 1);
 	ingest->break_is_due = false;
 	return OK;
+}
+
+/* What another life has routed comes ahead of it: the loss is later. */
+static enum err put_break_if_due(struct ingest *ingest)
+{
+	return ingest->break_is_due && !ingest->recovers ? put_break(ingest) : OK;
 }
 
 void ingest_break(struct ingest *ingest, const char *why)
@@ -271,7 +287,7 @@ static enum err take_heartbeat(struct ingest *ingest, struct bytes marker)
 	if (err) {
 		return err;
 	}
-	ingest_markers_commit(&ingest->markers, ingest->sequence, ingest->position);
+	commit_marker(ingest);
 	metrics_add(ingest->options.metrics, METRIC_source_heartbeats, 1);
 	return OK;
 }
@@ -297,7 +313,7 @@ static enum err take_change(struct ingest *ingest, const struct model_source_mes
 		ingest->recovers = false;
 		ingest_break(ingest, "the newest change that was routed does not come again");
 	}
-	enum err err = ingest->break_is_due ? put_break(ingest) : OK;
+	enum err err = put_break_if_due(ingest);
 	if (err) {
 		return err;
 	}
@@ -320,11 +336,11 @@ static enum err take_change(struct ingest *ingest, const struct model_source_mes
 enum err ingest_take(struct ingest *ingest, const struct model_source_message *message)
 {
 	check(ingest_state(ingest) == INGEST_LIVE);
-	if (ingest->break_is_due) {
-		enum err err = put_break(ingest);
-		if (err) {
-			return err;
-		}
+	enum err err = put_break_if_due(ingest);
+	if (err) {
+		return err;
+	}
+	if (ingest->aside_count > 0) {
 		(void)!flush(ingest); /* what has no room goes with ingest_resume */
 	}
 	if (!message->has_change) {
@@ -356,9 +372,10 @@ static enum err inherit(struct ingest *ingest)
 	ingest->recovers = legacy->marker.size > 0 && !legacy->is_at_marker &&
 		model_position_read(legacy->position, &ingest->recovers_until) == OK &&
 		ingest->recovers_until.sequence > 0;
-	if (legacy->position.size == sizeof(ingest->markers.routed_position)) {
-		memcpy(ingest->markers.routed_position, legacy->position.data,
-			legacy->position.size);
+	if (legacy->position.size == sizeof(ingest->position)) {
+		memcpy(ingest->position, legacy->position.data, legacy->position.size);
+		memcpy(ingest->markers.routed_position, ingest->position, sizeof(ingest->position));
+		ingest->markers.routed_is_whole = legacy->is_at_marker;
 	}
 	return ingest_markers_begin(&ingest->markers, legacy->marker);
 }
@@ -544,6 +561,11 @@ struct bytes ingest_position(const struct ingest *ingest)
 bool ingest_recovers(const struct ingest *ingest)
 {
 	return ingest->recovers;
+}
+
+bool ingest_marker_is_whole(const struct ingest *ingest)
+{
+	return ingest->markers.routed_is_whole;
 }
 
 uint64_t ingest_sequence(const struct ingest *ingest)

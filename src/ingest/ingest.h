@@ -105,12 +105,15 @@ int64_t ingest_lag_ms(const struct ingest *ingest);
 struct bytes ingest_marker(const struct ingest *ingest);
 /*
  * A marker behind which everything from this sequence on comes again, as near to it as is known,
- * and the position of the newest event that ingest_marker stands behind (empty: none). Once asked
+ * and the position of the newest change that ingest_marker stands behind (empty: none). Once asked
  * for a sequence, only that or later ones may be asked for. Valid until the next call of ingest.
  */
 struct bytes ingest_marker_before(
 	struct ingest *ingest, uint64_t sequence); /* empty: none is known yet */
 struct bytes ingest_position(const struct ingest *ingest);
+/* What comes behind ingest_marker is what comes behind ingest_position: nothing, and no break in
+ * the source, lies between. */
+bool ingest_marker_is_whole(const struct ingest *ingest);
 /* Whether what comes is still what another life has routed. */
 bool ingest_recovers(const struct ingest *ingest);
 /* Sequence of the newest event handed to the sink; 0 before the first. */

@@ -13,6 +13,7 @@ struct ingest_marker_entry {
 	uint64_t sequence;  /* the marker holds once all events up to this one are routed */
 	struct buffer text; /* its memory is kept for the next marker in this place */
 	char position[MODEL_POSITION_SIZE]; /* of that event */
+	bool is_whole;                      /* nothing is missing between the two */
 };
 
 /* A marker behind the event of this sequence, and all before it. */
@@ -28,6 +29,7 @@ struct ingest_markers {
 	uint64_t routed_sequence;
 	struct buffer routed; /* the newest marker all of whose events have been routed */
 	char routed_position[MODEL_POSITION_SIZE];
+	bool routed_is_whole;
 	struct buffer next; /* prepared; empty: there is none */
 
 	/* Markers routed before, for whoever wants to begin further back: some of them. */
@@ -36,14 +38,23 @@ struct ingest_markers {
 	size_t checkpoints_count;
 	size_t checkpoints_bytes;
 	uint64_t checkpoints_apart; /* sequences from one to the next, at least */
+	uint64_t break_sequence;    /* none of them is from before that */
 };
 
 void ingest_markers_fini(struct ingest_markers *markers);
 /* Copies the marker, so that the commit that may follow cannot fail. */
 enum err ingest_markers_prepare(struct ingest_markers *markers, struct bytes marker) MUST_CHECK;
-/* The prepared marker stands behind the event of this sequence and position. */
+/*
+ * The prepared marker stands behind the event of this sequence, where the newest change was that of
+ * this position; `is_whole` unless there is a break between that change and the marker.
+ */
 void ingest_markers_commit(struct ingest_markers *markers, uint64_t sequence,
-	const char position[MODEL_POSITION_SIZE]);
+	const char position[MODEL_POSITION_SIZE], bool is_whole);
+/*
+ * The event of this sequence is a break in the source, and no marker is from behind it yet. None
+ * from before it is a place to begin at, as no break would come again.
+ */
+void ingest_markers_break(struct ingest_markers *markers, uint64_t sequence);
 void ingest_markers_routed(struct ingest_markers *markers, uint64_t sequence);
 /* The newest marker that all events from `sequence` on stand behind, as far as is known; forgets
  * what is older. */
@@ -150,12 +161,14 @@ struct ingest {
 	_Atomic int state;
 	_Atomic int64_t lag_ms;
 	uint64_t sequence;                  /* of the newest event that the sink took */
-	char position[MODEL_POSITION_SIZE]; /* of that event */
+	char position[MODEL_POSITION_SIZE]; /* of the newest change that it, or another life, took
+					     */
+	bool is_behind_break;               /* there is a break behind that, or aside */
 	/* HELD, or WAITING after it: what the sink had no room for, in order: a change, and breaks
 	   in the source before and behind it. */
 	struct event *aside[INGEST_ASIDE_MAX];
 	size_t aside_count;
-	bool break_is_due; /* ahead of the next message */
+	bool break_is_due; /* ahead of the next message that is not old */
 	bool recovers;     /* what comes is old, until `recovers_until` has come */
 	struct model_position recovers_until;
 	struct ingest_markers markers;

@@ -121,11 +121,12 @@ struct bytes ingest_markers_before(struct ingest_markers *markers, uint64_t sequ
 
 /* All events up to `sequence` are routed; `text` is taken. */
 static void move_routed(struct ingest_markers *markers, struct buffer *text, uint64_t sequence,
-	const char position[MODEL_POSITION_SIZE])
+	const char position[MODEL_POSITION_SIZE], bool is_whole)
 {
 	move_text(&markers->routed, text);
 	memcpy(markers->routed_position, position, sizeof(markers->routed_position));
-	if (markers->keeps_checkpoints) {
+	markers->routed_is_whole = is_whole;
+	if (markers->keeps_checkpoints && sequence >= markers->break_sequence) {
 		keep_checkpoint(markers, sequence, buffer_bytes(&markers->routed));
 	}
 }
@@ -175,14 +176,14 @@ enum err ingest_markers_prepare(struct ingest_markers *markers, struct bytes mar
 	return buffer_append(&markers->next, marker);
 }
 
-void ingest_markers_commit(
-	struct ingest_markers *markers, uint64_t sequence, const char position[MODEL_POSITION_SIZE])
+void ingest_markers_commit(struct ingest_markers *markers, uint64_t sequence,
+	const char position[MODEL_POSITION_SIZE], bool is_whole)
 {
 	if (markers->next.size == 0) {
 		return;
 	}
 	if (sequence <= markers->routed_sequence) {
-		move_routed(markers, &markers->next, sequence, position);
+		move_routed(markers, &markers->next, sequence, position, is_whole);
 		return;
 	}
 	struct ingest_marker_entry *newest =
@@ -194,6 +195,7 @@ void ingest_markers_commit(
 	}
 	newest->sequence = sequence;
 	memcpy(newest->position, position, sizeof(newest->position));
+	newest->is_whole = is_whole;
 	move_text(&newest->text, &markers->next);
 }
 
@@ -205,9 +207,20 @@ void ingest_markers_routed(struct ingest_markers *markers, uint64_t sequence)
 	markers->routed_sequence = sequence;
 	while (markers->count > 0 && entry_at(markers, 0)->sequence <= sequence) {
 		struct ingest_marker_entry *oldest = entry_at(markers, 0);
-		move_routed(markers, &oldest->text, oldest->sequence, oldest->position);
+		move_routed(markers, &oldest->text, oldest->sequence, oldest->position,
+			oldest->is_whole);
 		markers->first = (markers->first + 1) & (markers->capacity - 1);
 		markers->count--;
+	}
+}
+
+void ingest_markers_break(struct ingest_markers *markers, uint64_t sequence)
+{
+	forget_checkpoints(markers, markers->checkpoints_count);
+	markers->break_sequence = sequence;
+	markers->routed_is_whole = false;
+	for (size_t i = 0; i < markers->count; i++) {
+		entry_at(markers, i)->is_whole = false;
 	}
 }
 
@@ -241,5 +254,6 @@ enum err ingest_markers_refuse(struct ingest_markers *markers, struct bytes refu
 	markers->count = 0;
 	forget_checkpoints(markers, markers->checkpoints_count);
 	move_text(&markers->routed, &markers->next);
+	markers->routed_is_whole = false;
 	return OK;
 }

@@ -130,7 +130,7 @@ static enum err append_number(struct buffer *text, const char *format, uint64_t 
 static enum err print(const struct state_left *legacy, struct buffer *text)
 {
 	enum err err = append_number(
-		text, FIRST_LINE "\nsaved_us %" PRIu64 "\n", (uint64_t)legacy->saved_us);
+		text, FIRST_LINE "\nsaved_us %" PRIu64 "\n", (uint64_t)legacy->followed_us);
 	if (err == OK) {
 		err = append_hex(text, "marker ", buffer_bytes(&legacy->marker));
 	}
@@ -270,7 +270,7 @@ static bool check_hash(struct bytes *text)
 static enum err parse(struct bytes text, struct state_left *legacy, struct err_info *info)
 {
 	struct bytes rest;
-	uint64_t saved_us = 0;
+	uint64_t followed_us = 0;
 	uint64_t at_marker = 0;
 	if (!check_hash(&text)) {
 		return corrupt(info, "its hash does not fit");
@@ -278,7 +278,7 @@ static enum err parse(struct bytes text, struct state_left *legacy, struct err_i
 	if (!next_line(&text, FIRST_LINE, &rest) || rest.size > 0) {
 		return corrupt(info, "it does not begin with \"" FIRST_LINE "\"");
 	}
-	if (!next_line(&text, "saved_us ", &rest) || !parse_number(rest, 10, &saved_us)) {
+	if (!next_line(&text, "saved_us ", &rest) || !parse_number(rest, 10, &followed_us)) {
 		return corrupt(info, "the time is missing");
 	}
 	if (!next_line(&text, "marker ", &rest)) {
@@ -299,7 +299,7 @@ static enum err parse(struct bytes text, struct state_left *legacy, struct err_i
 	if (!next_line(&text, "at_marker ", &rest) || !parse_number(rest, 10, &at_marker)) {
 		return corrupt(info, "its end is missing");
 	}
-	legacy->saved_us = (int64_t)saved_us;
+	legacy->followed_us = (int64_t)followed_us;
 	legacy->is_at_marker = at_marker == 1;
 	return OK;
 }

@@ -20,6 +20,7 @@ struct state {
 	struct state_left written; /* what the file holds; at first that of another life */
 	struct state_left next;    /* being written, or of use for its memory alone */
 	bool has_legacy;
+	int64_t followed_us; /* when the source was followed last; wall clock */
 	bool is_writing;
 	enum err err; /* of the newest write */
 	struct err_info info;
@@ -43,10 +44,15 @@ static bool take_snapshot(struct state *state)
 	if (next->has_position) {
 		memcpy(next->position, position.data, sizeof(next->position));
 	}
-	next->is_at_marker = bytes_equal(marker, ingest_marker(state->ingest));
-	next->saved_us = loop_wall_us(state->loop);
+	next->is_at_marker = ingest_marker_is_whole(state->ingest) &&
+		bytes_equal(marker, ingest_marker(state->ingest));
+	if (ingest_state(state->ingest) == INGEST_LIVE ||
+		ingest_state(state->ingest) == INGEST_HELD) {
+		state->followed_us = loop_wall_us(state->loop);
+	}
+	next->followed_us = state->followed_us;
 	return !state_left_equal(next, &state->written) ||
-		next->saved_us - state->written.saved_us > 60 * INT64_C(1000000);
+		next->followed_us - state->written.followed_us > 60 * INT64_C(1000000);
 }
 
 static void write_snapshot(void *ctx)
@@ -102,11 +108,12 @@ static enum err read_left(struct state *state)
 		log_write(state->options.log, now_us, LOG_WARNING,
 			"state: begins now, state_dir=%s reason=%s", folder, why.text);
 	}
+	state->followed_us = err == OK ? state->written.followed_us : now_us;
 	state->has_legacy = err == OK && state->written.marker.size > 0;
 	if (state->has_legacy) {
 		log_write(state->options.log, now_us, LOG_INFO,
 			"state: goes on where another life has ended, state_dir=%s age_ms=%lld",
-			folder, (long long)((now_us - state->written.saved_us) / 1000));
+			folder, (long long)((now_us - state->written.followed_us) / 1000));
 	}
 	return err == ERR_MEMORY ? err : OK;
 }
@@ -141,7 +148,7 @@ struct ingest_legacy state_legacy(const struct state *state)
 	if (!state->has_legacy) {
 		return (struct ingest_legacy){0};
 	}
-	int64_t age_us = loop_wall_us(state->loop) - left->saved_us;
+	int64_t age_us = loop_wall_us(state->loop) - left->followed_us;
 	return (struct ingest_legacy){.marker = buffer_bytes(&left->marker),
 		.position = {left->position, left->has_position ? sizeof(left->position) : 0},
 		.is_at_marker = left->is_at_marker,

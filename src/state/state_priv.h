@@ -15,8 +15,8 @@ struct state_left {
 	struct buffer marker;
 	char position[MODEL_POSITION_SIZE];
 	bool has_position;
-	bool is_at_marker; /* see struct ingest_legacy */
-	int64_t saved_us;  /* wall clock */
+	bool is_at_marker;   /* see struct ingest_legacy */
+	int64_t followed_us; /* when the source was followed last; wall clock */
 };
 void state_left_fini(struct state_left *legacy);
 bool state_left_equal(

@@ -7,7 +7,7 @@
 
 /* ---- the model ------------------------------------------------------------------------------- */
 
-static bool ask_matches(const struct ask *ask, uint64_t number)
+bool ask_matches(const struct ask *ask, uint64_t number)
 {
 	struct source_fact fact = source_fact(number);
 	if (strcmp(fact.collection, ask->collection) != 0) {
@@ -98,7 +98,7 @@ void gateway_check_prefix(struct gateway *gateway)
 
 /* ---- what comes ------------------------------------------------------------------------------ */
 
-static unsigned id_of(struct bytes id)
+unsigned ask_id(struct bytes id)
 {
 	assert_true(id.size >= 2 && id.data[0] == 's');
 	unsigned long number = strtoul(id.data + 1, NULL, 10); /* a tag, or nothing, follows */
@@ -110,12 +110,6 @@ static void note_delivery(struct gateway *gateway, const struct wire_streamer_me
 {
 	struct model_delivery delivery;
 	assert_int_equal(wire_delivery_parse(message->event, &delivery), OK);
-	char event_id[64];
-	(void)snprintf(event_id, sizeof(event_id), "%.*s", BYTES_FORMAT(delivery.event_id));
-	assert_memory_equal(event_id, "1000-", 5);
-	char *end = NULL;
-	unsigned long long number = strtoull(event_id + 5, &end, 10);
-	assert_string_equal(end, "-aa");
 	assert_true(delivery.document.size > 0);
 	if (gateway->records_count == gateway->records_capacity) {
 		gateway->records_capacity = gateway->records_capacity * 2 + 64;
@@ -124,11 +118,11 @@ static void note_delivery(struct gateway *gateway, const struct wire_streamer_me
 		assert_non_null(gateway->records);
 	}
 	struct record *record = &gateway->records[gateway->records_count++];
-	*record = (struct record){.number = number - 1};
+	*record = (struct record){.number = source_number(delivery.event_id)};
 	struct bytes run = message->run;
 	struct bytes id;
 	while (wire_id_next(&run, &id)) {
-		uint64_t bit = UINT64_C(1) << id_of(id);
+		uint64_t bit = UINT64_C(1) << ask_id(id);
 		assert_int_equal(record->ids & bit, 0); /* each id once */
 		record->ids |= bit;
 	}
@@ -148,7 +142,7 @@ static void on_message(void *ctx, struct bytes bytes)
 		gateway->acks++;
 		break;
 	case WIRE_STREAMER_ANSWER: {
-		unsigned id = id_of(message.answer.id);
+		unsigned id = ask_id(message.answer.id);
 		*(message.answer.refusal ? &gateway->refused : &gateway->accepted) |= UINT64_C(1)
 			<< id;
 		gateway->answered_after[id] = gateway->records_count;
@@ -221,26 +215,32 @@ static void name_id(unsigned id, char ret_text[16])
 	(void)snprintf(ret_text, 16, "s%u-", id);
 }
 
-void gateway_subscribe(struct gateway *gateway, unsigned id, struct ask ask)
+void ask_encode(struct buffer *buffer, unsigned id, const struct ask *ask,
+	enum err (*encode)(struct buffer *, const struct model_subscription *))
 {
 	static const char *const ops[] = {"", "==", ">", "=="};
-	struct buffer message = {0};
 	struct arena arena = {0};
 	char text[16];
 	char value[16];
 	name_id(id, text);
 	(void)snprintf(
-		value, sizeof(value), ask.kind == ASK_DOCUMENT ? "\"u%u\"" : "%u", ask.value);
-	struct model_filter filter = {.field = bytes_of(ask.kind == ASK_DOCUMENT ? "_id" : "n"),
-		.op = bytes_of(ops[ask.kind])};
+		value, sizeof(value), ask->kind == ASK_DOCUMENT ? "\"u%u\"" : "%u", ask->value);
+	struct model_filter filter = {.field = bytes_of(ask->kind == ASK_DOCUMENT ? "_id" : "n"),
+		.op = bytes_of(ops[ask->kind])};
 	assert_int_equal(json_parse(bytes_of(value), 10, &arena, &filter.value, NULL), OK);
 	const struct model_subscription subscription = {.id = bytes_of(text),
 		.database = bytes_of("d"),
-		.collection = bytes_of(ask.collection),
+		.collection = bytes_of(ask->collection),
 		.filters = &filter,
-		.filters_count = ask.kind == ASK_ALL ? 0 : 1};
-	assert_int_equal(wire_subscribe_encode(&message, &subscription), OK);
+		.filters_count = ask->kind == ASK_ALL ? 0 : 1};
+	assert_int_equal(encode(buffer, &subscription), OK);
 	arena_fini(&arena);
+}
+
+void gateway_subscribe(struct gateway *gateway, unsigned id, struct ask ask)
+{
+	struct buffer message = {0};
+	ask_encode(&message, id, &ask, wire_subscribe_encode);
 	send(gateway, &message);
 	gateway->asks[id] = ask;
 	gateway->from[id] = UINT64_MAX;

@@ -1,6 +1,7 @@
 /*
  * A Puller whose log is a number: change k is made when it is sent. A marker "m<count>" says how
- * many changes the subscriber has had; without one it gets all from the beginning.
+ * many changes the subscriber has had; without one it gets all from the beginning, or what happens
+ * from now on.
  */
 #include "support.h"
 
@@ -16,6 +17,17 @@ struct source_fact source_fact(uint64_t number)
 		.document = (unsigned)(mixed >> 8) % 7,
 		.n = (unsigned)(mixed >> 16) % 10,
 	};
+}
+
+uint64_t source_number(struct bytes event_id)
+{
+	char text[64];
+	char *end = NULL;
+	(void)snprintf(text, sizeof(text), "%.*s", BYTES_FORMAT(event_id));
+	assert_memory_equal(text, "1000-", 5);
+	unsigned long long number = strtoull(text + 5, &end, 10);
+	assert_string_equal(end, "-aa");
+	return number - 1;
 }
 
 /* The change and its text, which `text` holds. */
@@ -39,36 +51,80 @@ static struct model_change make_change(
 		.kind = MODEL_CHANGE_INSERT,
 		.full_document = {text->data + id_size, text->size - id_size},
 		.cluster_seconds = 1000,
-		.cluster_increment = (uint32_t)number + 1,
+		.cluster_increment =
+			(uint32_t)(number / (source->group > 0 ? source->group : 1)) + 1,
 		.timestamp_ms = 1700000000000,
 		.backend = bytes_of("one"),
 	};
 }
 
+/* With a marker behind so many changes. */
+static enum err send_message(
+	struct source_call *call, uint64_t count, struct model_source_message *source_message)
+{
+	struct buffer message = {0};
+	char marker[32];
+	(void)snprintf(marker, sizeof(marker), "m%llu", (unsigned long long)count);
+	source_message->marker = bytes_of(marker);
+	assert_int_equal(wire_source_message_encode(&message, source_message), OK);
+	enum err err = grpc_call_send(call->call, buffer_bytes(&message));
+	buffer_fini(&message);
+	return err;
+}
+
 static enum err send_change(struct source_call *call)
 {
 	struct buffer text = {0};
-	struct buffer message = {0};
-	char marker[32];
-	(void)snprintf(marker, sizeof(marker), "m%llu", (unsigned long long)call->next + 1);
-	const struct model_source_message source_message = {
+	struct model_source_message message = {
 		.has_change = true,
 		.change = make_change(call->source, call->next, &text),
-		.marker = bytes_of(marker),
 	};
-	assert_int_equal(wire_source_message_encode(&message, &source_message), OK);
-	enum err err = grpc_call_send(call->call, buffer_bytes(&message));
-	buffer_fini(&message);
+	enum err err = send_message(call, call->next + 1, &message);
 	buffer_fini(&text);
 	return err;
+}
+
+void source_beat(struct world *world)
+{
+	struct source_call *call = world->source.call;
+	struct model_source_message message = {0};
+	if (call && call->asked && call->next == world->source.count) {
+		(void)!send_message(call, call->next, &message);
+	}
 }
 
 static void go_on(void *ctx)
 {
 	struct source_call *call = ctx;
-	while (call->asked && call->next < call->source->count && send_change(call) == OK) {
-		call->next++;
+	const struct source *source = call->source;
+	while (call->asked && call->next < source->count) {
+		if (call->next >= source->lost_from && call->next < source->lost_until) {
+			call->next = source->lost_until;
+		} else if (send_change(call) == OK) {
+			call->next++;
+		} else {
+			break;
+		}
 	}
+}
+
+/* Where a subscriber begins; false: its marker is refused. "e30" is all that is kept. */
+static bool begin(struct source_call *call, const char *after)
+{
+	struct source *source = call->source;
+	if (after[0] == 'm' || strcmp(after, "e30") == 0) {
+		if (source->refuses > 0) {
+			source->refuses--;
+			return false;
+		}
+	}
+	if (after[0] == 'm') {
+		call->next = strtoull(after + 1, NULL, 10);
+		return call->next >= source->kept_from;
+	}
+	bool is_now = after[0] == '\0' && source->begins_now;
+	call->next = is_now ? source->count : source->kept_from;
+	return true;
 }
 
 static void on_message(void *ctx, struct bytes bytes)
@@ -78,7 +134,12 @@ static void on_message(void *ctx, struct bytes bytes)
 	char after[32];
 	assert_int_equal(wire_puller_request_parse(bytes, &request), OK);
 	(void)snprintf(after, sizeof(after), "%.*s", BYTES_FORMAT(request.after));
-	call->next = after[0] == 'm' ? strtoull(after + 1, NULL, 10) : 0;
+	if (!begin(call, after)) {
+		bool is_forgotten = call->next < call->source->kept_from;
+		grpc_call_finish(call->call, is_forgotten ? GRPC_INTERNAL : GRPC_INVALID_ARGUMENT,
+			is_forgotten ? "failed to start replay: forgotten" : "no marker of mine");
+		return;
+	}
 	call->source->resumed_at = call->next;
 	call->asked = true;
 	go_on(call);
@@ -168,8 +229,9 @@ void source_emit(struct world *world, uint64_t count)
 
 void source_cut(struct world *world)
 {
-	assert_non_null(world->source.conn);
-	grpc_server_conn_close(world->source.conn);
+	if (world->source.conn) {
+		grpc_server_conn_close(world->source.conn);
+	}
 }
 
 enum err world_push(struct world *world)

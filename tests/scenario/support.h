@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "metrics.h"
 #include "random.h"
+#include "state.h"
 #include "wire.h"
 #include "worker.h"
 
@@ -28,7 +29,7 @@
 #define ENGINE_ADDRESS "localhost:50052"
 #define PULLER_ADDRESS "localhost:9000"
 
-enum { WORKERS_MAX = 2, GATEWAYS_MAX = 8, IDS_MAX = 64, FOREVER = 0x7fffffff };
+enum { WORKERS_MAX = 3, GATEWAYS_MAX = 8, IDS_MAX = 64, LIVES_MAX = 64 };
 
 /* ---- the Puller, in source.c ----------------------------------------------------------------- */
 
@@ -39,6 +40,7 @@ struct source_fact {
 	unsigned n;
 };
 struct source_fact source_fact(uint64_t number);
+uint64_t source_number(struct bytes event_id);
 
 struct source_call {
 	struct source *source;
@@ -57,12 +59,20 @@ struct source {
 	uint64_t count;      /* changes that have happened */
 	size_t pad;          /* bytes that a document is the larger by */
 	uint64_t resumed_at; /* what the newest subscriber asked for */
+	uint64_t group;      /* so many changes have the same cluster time; 0: one */
+	bool begins_now;     /* for who has no marker; else with the first change */
+	uint64_t kept_from;  /* the changes before are forgotten: their markers are refused */
+	unsigned refuses;    /* so many more markers */
+	/* These are forgotten, without a word: what follows comes instead. */
+	uint64_t lost_from, lost_until;
 };
 
 void source_open(struct world *world);
 void source_close(struct world *world);
 void source_emit(struct world *world, uint64_t count); /* so many more changes happen */
-void source_cut(struct world *world);                  /* the connection is lost, now */
+void source_beat(struct world *world);                 /* a heartbeat, if nothing is under way */
+/* The connection is lost, now, if there is one. */
+void source_cut(struct world *world);
 void source_listen(struct world *world, bool listens);
 
 /* ---- gateways, in gateway.c ------------------------------------------------------------------ */
@@ -106,6 +116,11 @@ void gateway_close(struct gateway *gateway); /* drops the connection */
 void gateway_free(struct gateway *gateway);  /* before world_close, or by it */
 
 struct ask ask_random(struct world *world);
+bool ask_matches(const struct ask *ask, uint64_t number);
+/* As one subscribe, or as one of a bulk. */
+void ask_encode(struct buffer *buffer, unsigned id, const struct ask *ask,
+	enum err (*encode)(struct buffer *, const struct model_subscription *));
+unsigned ask_id(struct bytes id); /* its number */
 /*
  * It must have got, in order and each once, what the model says of the changes below `until`. Where
  * a subscription begins or ends while changes are under way it may have got more, but then without
@@ -123,6 +138,12 @@ struct engine_options {
 	size_t ring_events;
 	struct stream_limits stream;
 	int64_t drain_us;
+	struct history_limits history;
+	uint32_t lease_ms;
+	int64_t resume_wait_us;
+	int64_t retention_us; /* what the Puller is thought to keep */
+	bool has_state;       /* it goes on where its life before has ended */
+	uint64_t seed;        /* 0: by chance, or TEST_SEED */
 };
 
 struct engine_worker {
@@ -134,10 +155,22 @@ struct engine_worker {
 	struct loop_posted drain;
 };
 
+/* From world_open or world_start to the end, and what the workers were handed in it. */
+struct life {
+	uint64_t epoch;
+	uint64_t *numbers; /* of changes, by sequence - 1; NO_CHANGE: a break in the source */
+	size_t count, capacity;
+	uint64_t
+		old_until; /* its changes below are history only, as another life has routed them */
+	uint64_t begun;    /* and these lives before it have got to know */
+};
+#define NO_CHANGE UINT64_MAX
+
 struct world {
 	struct test_random random;
 	struct engine_options options;
 	struct sim *sim;
+	struct log log; /* with TEST_TRACE in the environment what happens is told on stderr */
 	struct metrics metrics;
 	struct interest *interest;
 	struct loop *loop;
@@ -148,6 +181,10 @@ struct world {
 	size_t next_worker, workers_closed;
 	bool held, is_stopping, ingest_stopped, is_draining;
 	uint64_t sequence; /* newest event handed to the workers */
+	struct state *state;
+	char folder[64]; /* of the state; empty: none */
+	struct life lives[LIVES_MAX];
+	size_t lives_count; /* the newest is under way, unless the workers have closed */
 	struct source source;
 	struct gateway gateways[GATEWAYS_MAX];
 	size_t gateways_count;
@@ -168,7 +205,19 @@ enum err world_push(struct world *world);
  */
 void world_stop(struct world *world);
 bool world_has_stopped(const struct world *world);
+/* As kill -9: nothing more is saved, and its connections end; what it has sent `arrives`, or not.
+ */
+void world_kill(struct world *world, bool arrives);
+void world_bury(struct world *world);             /* what has stopped */
+void world_start(struct world *world);            /* its next life */
 uint64_t world_routed(const struct world *world); /* by all */
+/*
+ * Changes up to a place in the log of a life: those below this number. Where no change stands, up
+ * to the one before, or to the one behind, which may be yet to come: NO_CHANGE.
+ */
+uint64_t life_after(const struct life *life, uint64_t sequence);
+uint64_t life_until(const struct life *life, uint64_t sequence);
+const struct life *world_life(const struct world *world); /* the newest */
 uint64_t world_marker(const struct world *world); /* changes that it would not ask for again */
 int64_t world_figure(const struct world *world, enum metric metric);
 

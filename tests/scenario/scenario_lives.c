@@ -1,0 +1,251 @@
+/*
+ * What schedules (scenario_resume.c) and thought have once shown to go wrong between two lives of
+ * an engine, each as it was; accounts judge.
+ */
+#include "comeback.h"
+
+struct scene {
+	struct world *world;
+	struct comeback gateway; /* gets everything */
+	struct comeback other;   /* what is lost, and nothing of what comes first */
+};
+
+static const struct habits patient = {.waits = true, .beat_us = 300 * MS, .away_us = 100 * MS};
+
+/* Changes that have happened when a scene has opened, and that are lost in it. */
+enum { OPENING = 10, LOST = 20 };
+
+/* Something that the opening does not match, but a change that is lost. */
+static struct ask lost_alone(void)
+{
+	struct ask ask = {ASK_N_IS, "users", 0};
+	for (; ask.value < 10; ask.value++) {
+		bool is_early = false;
+		bool is_lost = false;
+		for (uint64_t number = 0; number < OPENING + LOST; number++) {
+			*(number < OPENING ? &is_early : &is_lost) |= ask_matches(&ask, number);
+		}
+		if (is_lost && !is_early) {
+			break;
+		}
+	}
+	assert_true(ask.value < 10);
+	return ask;
+}
+
+static void open_scene(struct scene *scene, const struct engine_options *options)
+{
+	*scene = (struct scene){.world = world_open(options)};
+	scene->world->source.begins_now = true;
+	comeback_open(&scene->gateway, scene->world, &patient, "gateway");
+	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "users", 0});
+	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "orders", 0});
+	comeback_open(&scene->other, scene->world, &patient, "other");
+	comeback_subscribe(&scene->other, lost_alone());
+	world_run(scene->world, SECOND);
+	source_emit(scene->world, OPENING);
+	world_run(scene->world, 3 * SECOND); /* delivered, and the state is on disk */
+	assert_int_equal(scene->gateway.account.deliveries, OPENING);
+}
+
+static struct engine_options with_state(void)
+{
+	struct engine_options options = engine_options();
+	options.has_state = true;
+	options.lease_ms = 10000;
+	options.resume_wait_us = 10 * SECOND;
+	return options;
+}
+
+static void end_scene(struct scene *scene)
+{
+	comebacks_rest(&scene->gateway, 1);
+	comebacks_rest(&scene->other, 1);
+	comeback_free(&scene->gateway);
+	comeback_free(&scene->other);
+	world_close(scene->world);
+}
+
+/* The gateways drop and do not come back until they are `present` again. */
+static void drop(struct scene *scene)
+{
+	comeback_cut(&scene->gateway, false);
+	comeback_cut(&scene->other, false);
+	world_run(scene->world, MS);
+	sim_stall(scene->gateway.loop, true);
+	sim_stall(scene->other.loop, true);
+}
+
+static void present(struct scene *scene)
+{
+	sim_stall(scene->gateway.loop, false);
+	sim_stall(scene->other.loop, false);
+}
+
+static void puller(struct scene *scene, bool is_there)
+{
+	source_listen(scene->world, is_there);
+	if (!is_there) {
+		sim_kill(scene->world->source.loop, false);
+	}
+}
+
+/* They happen, and the Puller has forgotten them at once; it says so when asked, or not. */
+static void lose(struct scene *scene, bool says_so)
+{
+	struct source *source = &scene->world->source;
+	source->lost_from = source->count;
+	source->count += LOST;
+	source->lost_until = source->count;
+	source->kept_from = says_so ? source->count : 0;
+}
+
+static void restart(struct scene *scene)
+{
+	world_kill(scene->world, true);
+	world_start(scene->world);
+}
+
+/*
+ * Changes are lost and their marker is refused, but before anything comes behind that, the engine
+ * is killed: the next life tells of what is missing, to whom was away meanwhile too.
+ */
+static void test_killed_behind_a_refusal(void **state)
+{
+	(void)state;
+	struct scene scene;
+	const struct engine_options options = with_state();
+	open_scene(&scene, &options);
+	drop(&scene);
+	puller(&scene, false);
+	lose(&scene, true);
+	puller(&scene, true);
+	while (world_figure(scene.world, METRIC_source_markers_refused) == 0) {
+		world_run(scene.world, MS);
+	}
+	puller(&scene, false);
+	world_run(scene.world, 3 * SECOND);
+	restart(&scene);
+	puller(&scene, true);
+	present(&scene);
+	world_run(scene.world, 5 * SECOND);
+	source_emit(scene.world, 5);
+	end_scene(&scene);
+}
+
+/*
+ * Only heartbeats have come behind a break when the engine is killed: what was routed last is still
+ * the change ahead of it.
+ */
+static void test_killed_behind_a_break(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.retention_us = 20 * SECOND;
+	open_scene(&scene, &options);
+	puller(&scene, false);
+	lose(&scene, false);
+	world_run(scene.world, 30 * SECOND);
+	puller(&scene, true);
+	world_run(scene.world, 60 * SECOND);
+	source_beat(scene.world);
+	world_run(scene.world, 3 * SECOND);
+	restart(&scene);
+	end_scene(&scene);
+}
+
+/* A position of no change, from the beginning of a life, is none of a break's. */
+static void test_no_change_ahead_of_a_break(void **state)
+{
+	(void)state;
+	struct scene scene;
+	const struct engine_options options = with_state();
+	open_scene(&scene, &options);
+	drop(&scene);
+	puller(&scene, false);
+	lose(&scene, true);
+	puller(&scene, true);
+	world_run(scene.world, 10 * SECOND);
+	source_beat(scene.world);
+	world_run(scene.world, 3 * SECOND);
+	restart(&scene);
+	world_run(scene.world, SECOND);
+	present(&scene);
+	end_scene(&scene);
+}
+
+/* There was a break, and changes behind it: who was away then is told in the next life too. */
+static void test_history_across_a_break(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.retention_us = 20 * SECOND;
+	open_scene(&scene, &options);
+	drop(&scene);
+	puller(&scene, false);
+	lose(&scene, false);
+	world_run(scene.world, 30 * SECOND);
+	puller(&scene, true);
+	world_run(scene.world, 60 * SECOND);
+	source_emit(scene.world, 5);
+	world_run(scene.world, 3 * SECOND);
+	restart(&scene);
+	present(&scene);
+	world_run(scene.world, 15 * SECOND);
+	end_scene(&scene);
+}
+
+/* A life in which nothing happens leaves what it was left. */
+static void test_a_life_without_changes(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.history.age_us = SECOND; /* nothing is kept, so nothing comes again */
+	open_scene(&scene, &options);
+	drop(&scene);
+	world_run(scene.world, 5 * SECOND);
+	for (int i = 0; i < 3; i++) {
+		restart(&scene);
+		world_run(scene.world, SECOND);
+		source_beat(scene.world);
+		world_run(scene.world, 3 * SECOND);
+	}
+	present(&scene);
+	world_run(scene.world, 20 * SECOND);
+	assert_int_equal(scene.gateway.account.gaps, 0);
+	end_scene(&scene);
+}
+
+/* A Puller that is away for longer than it keeps changes, over two lives of the engine. */
+static void test_away_over_two_lives(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.retention_us = 100 * SECOND;
+	open_scene(&scene, &options);
+	puller(&scene, false);
+	lose(&scene, false);
+	world_run(scene.world, 80 * SECOND);
+	restart(&scene);
+	world_run(scene.world, 60 * SECOND);
+	puller(&scene, true);
+	world_run(scene.world, 60 * SECOND);
+	end_scene(&scene);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_killed_behind_a_refusal),
+		cmocka_unit_test(test_killed_behind_a_break),
+		cmocka_unit_test(test_no_change_ahead_of_a_break),
+		cmocka_unit_test(test_history_across_a_break),
+		cmocka_unit_test(test_a_life_without_changes),
+		cmocka_unit_test(test_away_over_two_lives),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
