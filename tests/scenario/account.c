@@ -120,7 +120,9 @@ void account_open(struct account *account, struct bytes after)
 	if (after.size == 0) {
 		account->owed = 0;
 		memset(account->settled, 0, sizeof(account->settled));
-		memset(account->done, 0, account->done_capacity * sizeof(*account->done));
+		for (uint64_t i = 0; i < account->done_capacity; i++) {
+			account->done[i] = 0;
+		}
 		account->covers_count = 0;
 	}
 }
