@@ -69,19 +69,20 @@ static enum err take_filter(
 			value_kind_name((enum value_kind)item->kind));
 	}
 	enum err err = take_members(item, members, 3, info);
-	for (size_t i = 0; err == OK && i < 3; i++) {
+	if (err != OK) {
+		return err;
+	}
+	for (size_t i = 0; i < 3; i++) {
 		if (!members[i].value) {
-			err = err_set(info, ERR_CORRUPT, 0,
+			return err_set(info, ERR_CORRUPT, 0,
 				"\"%s\" is missing, expected {\"field\",\"op\",\"value\"}",
 				members[i].name);
 		}
 	}
-	if (err == OK) {
-		*ret_filter = (struct model_filter){.field = value_text(members[0].value),
-			.op = value_text(members[1].value),
-			.value = members[2].value};
-	}
-	return err;
+	*ret_filter = (struct model_filter){.field = value_text(members[0].value),
+		.op = value_text(members[1].value),
+		.value = members[2].value};
+	return OK;
 }
 
 static enum err take_filters(struct rules *rules, const struct value *list, struct err_info *info,
@@ -129,16 +130,16 @@ static enum err make_rule(struct rules *rules, const struct value *root, struct 
 			value_kind_name((enum value_kind)root->kind));
 	}
 	enum err err = take_members(root, members, MEMBERS, info);
-	if (err == OK && !members[COLLECTION].value) {
-		err = err_set(info, ERR_CORRUPT, 0,
-			"\"collection\" is missing, expected the name of a collection");
-	}
-	if (err == OK && text_or(members[ID].value, "").size == 0) {
-		err = err_set(info, ERR_CORRUPT, 0,
-			"\"id\" is missing, expected a text of its own for each rule");
-	}
 	if (err != OK) {
 		return err;
+	}
+	if (!members[COLLECTION].value) {
+		return err_set(info, ERR_CORRUPT, 0,
+			"\"collection\" is missing, expected the name of a collection");
+	}
+	if (!members[ID].value || members[ID].value->size == 0) {
+		return err_set(info, ERR_CORRUPT, 0,
+			"\"id\" is missing, expected a text of its own for each rule");
 	}
 	*ret_subscription = (struct model_subscription){.id = value_text(members[ID].value),
 		.database = text_or(members[DATABASE].value, "default"),

@@ -26,17 +26,16 @@ const char *json_scan_space(const char *at, const char *end)
 }
 
 /* Behind the string whose opening quote is at `at`, or NULL if it does not end. */
-static const char *skip_string(const char *at, const char *end)
+static const char *skip_string(const char *at, const char *end, bool *has_escapes)
 {
 	bool ignored = false;
-	for (at = json_scan_string(at + 1, end, &ignored); at < end;
-		at = json_scan_string(at, end, &ignored)) {
-		if (*at == '"') {
-			return at + 1;
-		}
-		at += *at == '\\' && end - at >= 2 ? 2 : 1;
+	at = json_scan_string(at + 1, end, &ignored);
+	while (at < end && *at != '"') {
+		bool escapes = *at == '\\';
+		*has_escapes = *has_escapes || escapes;
+		at = json_scan_string(at + (escapes && end - at >= 2 ? 2 : 1), end, &ignored);
 	}
-	return NULL;
+	return at < end ? at + 1 : NULL;
 }
 
 /* ---- containers ------------------------------------------------------------------------------ */
@@ -175,7 +174,8 @@ static const char *skip_value(const char *at, const char *end)
 		return NULL;
 	}
 	if (*at == '"') {
-		return skip_string(at, end);
+		bool ignored = false;
+		return skip_string(at, end, &ignored);
 	}
 	if (*at == '{' || *at == '[') {
 		return skip_container(at, end);
@@ -224,7 +224,8 @@ enum err json_next_member(struct bytes text, size_t *cursor, struct json_member 
 		return err;
 	}
 	const char *name = place.at;
-	const char *name_end = skip_string(name, place.end);
+	bool has_escapes = false;
+	const char *name_end = skip_string(name, place.end, &has_escapes);
 	if (!name_end) {
 		return ERR_CORRUPT;
 	}
@@ -243,6 +244,7 @@ enum err json_next_member(struct bytes text, size_t *cursor, struct json_member 
 		.name = {name + 1, (size_t)(name_end - name) - 2},
 		.value = {value, (size_t)(value_end - value)},
 		.start = (size_t)(name - text.data),
+		.has_escapes = has_escapes,
 	};
 	return OK;
 }

@@ -193,9 +193,6 @@ static void close_container(struct reader *reader)
 	struct value *container = &reader->tape->cells[place];
 	reader->open = container->as.span;
 	container->as.span = (uint32_t)(reader->tape->count - place);
-	if (container->kind == VALUE_OBJECT) {
-		value_seal(container);
-	}
 	reader->depth--;
 }
 
@@ -354,6 +351,7 @@ enum err json_parse(struct bytes text, uint32_t depth_max, struct arena *arena,
 	struct tape tape = {0};
 	enum err err = json_read(text, depth_max, arena, &tape, info);
 	if (err == OK) {
+		tape_seal(tape.cells, tape.count);
 		err = tape_finish(&tape, arena, ret_value);
 		if (err != OK) {
 			(void)err_set(info, err, 0, "%s", err_text(err));

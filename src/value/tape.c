@@ -86,6 +86,15 @@ void tape_close(struct tape *tape, size_t place, size_t items_or_members)
 	}
 }
 
+void tape_seal(struct value *cells, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (cells[i].kind == VALUE_OBJECT) {
+			value_seal(&cells[i]);
+		}
+	}
+}
+
 enum err tape_finish(const struct tape *tape, struct arena *arena, const struct value **ret_value)
 {
 	check(tape->count > 0);

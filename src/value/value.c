@@ -26,12 +26,6 @@ struct value value_bool(bool boolean)
 	return (struct value){.kind = VALUE_BOOL, .as.boolean = boolean};
 }
 
-struct bytes value_text(const struct value *value)
-{
-	debug_check(value->kind == VALUE_STRING);
-	return (struct bytes){value->as.text, value->size};
-}
-
 const char *value_kind_name(enum value_kind kind)
 {
 	static const char *const names[] = {
@@ -51,16 +45,6 @@ const char *value_kind_name(enum value_kind kind)
 bool value_is_number(const struct value *value)
 {
 	return value->kind == VALUE_INT || value->kind == VALUE_UINT || value->kind == VALUE_DOUBLE;
-}
-
-static bool is_container(const struct value *value)
-{
-	return value->kind == VALUE_LIST || value->kind == VALUE_OBJECT;
-}
-
-const struct value *value_after(const struct value *value)
-{
-	return value + (is_container(value) ? value->as.span : 1);
 }
 
 /* Nothing but loads and comparisons, for texts that are short: less than a call. */
@@ -95,6 +79,7 @@ static inline bool same_short(const char *a, const char *b, size_t size)
 
 /* ---- members ---- */
 
+#define SEALED_MEMBERS_MIN 4   /* fewer are found as fast without marks */
 #define SEALED_MEMBERS_MAX 128 /* more would take long to compare with each other */
 
 /* Names of one size seldom share it. */
@@ -143,10 +128,10 @@ static inline const struct value *find_marked(
 void value_seal(struct value *object)
 {
 	debug_check(object->kind == VALUE_OBJECT);
-	uint64_t seen[16] = {0};
-	if (object->size > SEALED_MEMBERS_MAX) {
+	if (object->size < SEALED_MEMBERS_MIN || object->size > SEALED_MEMBERS_MAX) {
 		return;
 	}
+	uint64_t seen[16] = {0};
 	struct value *end = object + object->as.span;
 	struct value *name = object + 1;
 	while (name < end) {

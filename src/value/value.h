@@ -45,17 +45,25 @@ struct value {
 struct value value_string(struct bytes text);
 struct value value_int(int64_t integer);
 struct value value_bool(bool boolean);
-struct bytes value_text(const struct value *value); /* of a STRING */
-const char *value_kind_name(enum value_kind kind);  /* "string", "list", ... */
+static inline struct bytes value_text(const struct value *value) /* of a STRING */
+{
+	debug_check(value->kind == VALUE_STRING);
+	return (struct bytes){value->as.text, value->size};
+}
+const char *value_kind_name(enum value_kind kind); /* "string", "list", ... */
 bool value_is_number(const struct value *value);
 
 /* The cell behind `value`: its next sibling, or one past the end of its container. */
-const struct value *value_after(const struct value *value);
+static inline const struct value *value_after(const struct value *value)
+{
+	return value + (value->kind >= VALUE_LIST ? value->as.span : 1);
+}
 
 /*
  * Of a finished OBJECT: marks its names, and notes that each stands there once, so that whoever
- * looks for one need not look at the rest. One that repeats a name or is large stays as it is, and
- * is searched to its end. The reader and tape_close do this; a copy of all cells keeps it.
+ * looks for one need not look at the rest. One that repeats a name, is large or has hardly any
+ * stays as it is, and is searched to its end. json_parse and tape_close do this; json_read leaves
+ * it to whoever knows which cells stay; a copy of all cells keeps it.
  */
 void value_seal(struct value *object);
 
@@ -95,6 +103,8 @@ enum err tape_push(struct tape *tape, struct value value) MUST_CHECK;
 /* Opens a LIST or OBJECT; gives its place for tape_close, which sets size and span. */
 enum err tape_open(struct tape *tape, enum value_kind kind, size_t *ret_place) MUST_CHECK;
 void tape_close(struct tape *tape, size_t place, size_t items_or_members);
+/* Seals each OBJECT among these cells, of which whatever a container holds is among them too. */
+void tape_seal(struct value *cells, size_t count);
 /* The cells (text is still borrowed) copied to the arena; ERR_MEMORY. */
 enum err tape_finish(
 	const struct tape *tape, struct arena *arena, const struct value **ret_value) MUST_CHECK;
@@ -105,8 +115,8 @@ enum err tape_finish(
  * Reads one JSON text (RFC 8259, nothing before or behind it but white space) strictly: full
  * syntax, UTF-8 and escapes checked; a number that overflows a double (1e999), a lone surrogate and
  * a depth over `depth_max` refuse the text. Repeated keys are kept, the last one wins in look-ups.
- * Appends to `tape`; strings point into `text` or, where escapes were undone, into `arena`. `text`
- * must outlive the tape.
+ * Appends to `tape`, objects unsealed; strings point into `text` or, where escapes were undone,
+ * into `arena`. `text` must outlive the tape.
  */
 enum err json_read(struct bytes text, uint32_t depth_max, struct arena *arena, struct tape *tape,
 	struct err_info *info) MUST_CHECK;
@@ -120,6 +130,7 @@ struct json_member {
 	struct bytes name;  /* between the quotes, escapes not undone */
 	struct bytes value; /* the value's text without white space around it */
 	size_t start;       /* offset of the name's opening quote */
+	bool has_escapes;   /* in its name */
 };
 
 /*

@@ -73,39 +73,55 @@ static bool starts_object(struct bytes text)
 	return at < text.size && text.data[at] == '{';
 }
 
-static inline bool is_same(struct bytes a, struct bytes b)
-{
-	return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
-}
+static const struct bytes names[WIRE_NAMES] = {
+	[WIRE_NAME_ID] = {"id", 2},
+	[WIRE_NAME_DATA] = {"data", 4},
+	[WIRE_NAME_VERSION] = {"version", 7},
+	[WIRE_NAME_DELETED] = {"deleted", 7},
+	[WIRE_NAME_CREATED_AT] = {"createdAt", 9},
+	[WIRE_NAME_UPDATED_AT] = {"updatedAt", 9},
+	[WIRE_NAME_COLLECTION] = {"collection", 10},
+};
 
-static inline bool is_named(const struct json_member *member, bool has_escapes, struct bytes name)
+/* wire_name_of a name that may have escapes in it. */
+static enum wire_name name_of_member(const struct json_member *member)
 {
-	return has_escapes ? json_name_is(member, name) : is_same(member->name, name);
+	if (!member->has_escapes) {
+		return wire_name_of(member->name);
+	}
+	for (int which = WIRE_NAME_OTHER + 1; which < WIRE_NAMES; which++) {
+		if (json_name_is(member, names[which])) {
+			return (enum wire_name)which;
+		}
+	}
+	return WIRE_NAME_OTHER;
 }
 
 static enum err note_member(
 	const struct json_member *member, struct arena *arena, struct wire_document_head *head)
 {
-	const struct {
-		struct bytes name;
-		struct bytes *text;
-	} spans[] = {
-		{{"data", 4}, &head->data},
-		{{"version", 7}, &head->version},
-		{{"updatedAt", 9}, &head->updated_at},
-		{{"createdAt", 9}, &head->created_at},
-	};
-	bool has_escapes = memchr(member->name.data, '\\', member->name.size);
-	for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++) {
-		if (is_named(member, has_escapes, spans[i].name)) {
-			*spans[i].text = member->value;
-			return OK;
-		}
-	}
-	if (is_named(member, has_escapes, (struct bytes){"deleted", 7})) {
+	switch (name_of_member(member)) {
+	case WIRE_NAME_DATA:
+		head->data = member->value;
+		break;
+	case WIRE_NAME_VERSION:
+		head->version = member->value;
+		break;
+	case WIRE_NAME_UPDATED_AT:
+		head->updated_at = member->value;
+		break;
+	case WIRE_NAME_CREATED_AT:
+		head->created_at = member->value;
+		break;
+	case WIRE_NAME_DELETED:
 		head->deleted = bytes_equal(member->value, (struct bytes){"true", 4});
-	} else if (is_named(member, has_escapes, (struct bytes){"collection", 10})) {
+		break;
+	case WIRE_NAME_COLLECTION:
 		return wire_json_string(member->value, arena, &head->collection);
+	case WIRE_NAME_ID:
+	case WIRE_NAME_OTHER:
+	case WIRE_NAMES:
+		break;
 	}
 	return OK;
 }
@@ -131,23 +147,13 @@ enum err wire_document_head_scan(
 
 /* ---- the splice ------------------------------------------------------------------------------ */
 
-static bool is_among(const struct json_member *member, struct wire_names names)
-{
-	for (size_t i = 0; i < names.count; i++) {
-		if (json_name_is(member, names.names[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-size_t wire_members_write(struct bytes object, struct wire_names dropped, char *place)
+size_t wire_members_write(struct bytes object, unsigned dropped, char *place)
 {
 	struct wire_writer writer = {.place = place};
 	struct json_member member;
 	size_t cursor = 0;
 	while (json_next_member(object, &cursor, &member) == OK) {
-		if (is_among(&member, dropped)) {
+		if (dropped >> name_of_member(&member) & 1U) {
 			continue;
 		}
 		if (writer.size > 0) {
@@ -205,19 +211,9 @@ static bool are_plain(struct wire_members members, struct bytes text)
 	return true;
 }
 
-static bool is_dropped(struct bytes name, struct wire_names dropped)
-{
-	for (size_t i = 0; i < dropped.count; i++) {
-		if (is_same(name, dropped.names[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
 /* Members with nothing but a comma between them go out in one piece. */
 static size_t write_plain(
-	struct bytes object, struct wire_members members, struct wire_names dropped, char *place)
+	struct bytes object, struct wire_members members, unsigned dropped, char *place)
 {
 	struct wire_writer writer = {.place = place};
 	struct piece piece = {0};
@@ -227,7 +223,7 @@ static size_t write_plain(
 		if (piece.start) {
 			piece.end = end_before(start, true);
 		}
-		bool drops = is_dropped(value_text(name), dropped);
+		bool drops = dropped >> wire_name_of(value_text(name)) & 1U;
 		if (drops || (piece.start && start - piece.end > 1)) {
 			flush(&piece, &writer);
 		}
@@ -243,73 +239,51 @@ static size_t write_plain(
 	return writer.size;
 }
 
-struct system_member {
-	struct bytes name;
-	struct bytes value;
-};
-#define SYSTEM_MEMBERS_MAX 4
+#define TEXT(text) ((struct bytes){(text), sizeof(text) - 1})
+/* All that the system may write but for the values. */
+#define SYSTEM_TEXT TEXT("{\"version\":,\"updatedAt\":,\"createdAt\":,\"deleted\":true,}")
 
-/* Those that the document has, in the order in which they go out. `deleted` is one on tombstones
- * only. */
-static size_t list_system_members(
-	const struct wire_document_head *head, struct system_member members[SYSTEM_MEMBERS_MAX])
+/* `start` is the comma, the name and the colon; of the first member the comma is not written. */
+static void write_system_member(struct wire_writer *writer, struct bytes start, struct bytes value)
 {
-	const struct system_member all[SYSTEM_MEMBERS_MAX] = {
-		{{"version", 7}, head->version},
-		{{"updatedAt", 9}, head->updated_at},
-		{{"createdAt", 9}, head->created_at},
-		{{"deleted", 7}, {"true", head->deleted ? 4 : 0}},
-	};
-	size_t count = 0;
-	for (size_t i = 0; i < SYSTEM_MEMBERS_MAX; i++) {
-		if (all[i].value.size > 0) {
-			members[count++] = all[i];
-		}
-	}
-	return count;
-}
-
-static void write_system_members(struct wire_writer *writer, const struct wire_document_head *head)
-{
-	struct system_member members[SYSTEM_MEMBERS_MAX];
-	size_t count = list_system_members(head, members);
-	for (size_t i = 0; i < count; i++) {
-		if (writer->size > 1) {
-			wire_put_raw(writer, (struct bytes){",", 1});
-		}
-		wire_put_raw(writer, (struct bytes){"\"", 1});
-		wire_put_raw(writer, members[i].name);
-		wire_put_raw(writer, (struct bytes){"\":", 2});
-		wire_put_raw(writer, members[i].value);
+	if (value.size > 0) {
+		size_t skipped = writer->size > 1 ? 0 : 1;
+		wire_put_raw(writer, (struct bytes){start.data + skipped, start.size - skipped});
+		wire_put_raw(writer, value);
 	}
 }
 
 size_t wire_document_size_max(const struct wire_document_head *head)
 {
-	/* Braces, all of data's members and a comma behind them, and the system's members. */
-	struct wire_writer count = {.size = head->data.size + 3};
-	write_system_members(&count, head);
-	return count.size;
+	return head->data.size + head->version.size + head->updated_at.size +
+		head->created_at.size + SYSTEM_TEXT.size;
 }
 
-/* Of the user's members those go that the system has too. */
+/* Of the user's members those go that the system has too; `deleted` is one on tombstones only. */
+static unsigned dropped_names(const struct wire_document_head *head)
+{
+	return 1U << WIRE_NAME_ID | 1U << WIRE_NAME_COLLECTION |
+		(unsigned)(head->version.size > 0) << WIRE_NAME_VERSION |
+		(unsigned)(head->updated_at.size > 0) << WIRE_NAME_UPDATED_AT |
+		(unsigned)(head->created_at.size > 0) << WIRE_NAME_CREATED_AT |
+		(unsigned)head->deleted << WIRE_NAME_DELETED;
+}
+
 size_t wire_document_write(
 	const struct wire_document_head *head, struct wire_members data, char *place)
 {
-	struct system_member members[SYSTEM_MEMBERS_MAX];
-	struct bytes names[2 + SYSTEM_MEMBERS_MAX] = {{"id", 2}, {"collection", 10}};
-	size_t count = list_system_members(head, members);
-	for (size_t i = 0; i < count; i++) {
-		names[2 + i] = members[i].name;
-	}
-	struct wire_names dropped = {names, 2 + count};
 	struct wire_writer writer = {.place = place};
-	wire_put_raw(&writer, (struct bytes){"{", 1});
+	unsigned dropped = dropped_names(head);
+	wire_put_raw(&writer, TEXT("{"));
 	writer.size += are_plain(data, head->data)
 		? write_plain(head->data, data, dropped, place + 1)
 		: wire_members_write(head->data, dropped, place + 1);
-	write_system_members(&writer, head);
-	wire_put_raw(&writer, (struct bytes){"}", 1});
+	write_system_member(&writer, TEXT(",\"version\":"), head->version);
+	write_system_member(&writer, TEXT(",\"updatedAt\":"), head->updated_at);
+	write_system_member(&writer, TEXT(",\"createdAt\":"), head->created_at);
+	write_system_member(
+		&writer, TEXT(",\"deleted\":"), head->deleted ? TEXT("true") : TEXT(""));
+	wire_put_raw(&writer, TEXT("}"));
 	return writer.size;
 }
 

@@ -75,9 +75,25 @@ static struct wire_document_head moved_head(
 
 /* ---- the flattened document ------------------------------------------------------------------ */
 
+/* The last member of each name that means something to us; NULL where there is none. */
+struct named {
+	const struct value *members[WIRE_NAMES];
+};
+
+static struct named find_named(const struct value *object)
+{
+	struct named found = {{NULL}};
+	const struct value *end = value_after(object);
+	for (const struct value *name = object + 1; name < end; name = value_after(name + 1)) {
+		found.members[wire_name_of(value_text(name))] = name + 1;
+	}
+	return found;
+}
+
 struct cells {
 	struct value *place;      /* the object's own cell */
 	const struct value *data; /* whose members it begins with, cell by cell; may be NULL */
+	struct named said;        /* in data */
 	size_t count;
 	uint32_t members;
 };
@@ -92,40 +108,38 @@ static void add_cells(struct cells *cells, const struct value *first, size_t cou
  * The last of equal names counts. A scalar that the data has is written over, so that in most
  * documents each name stands once.
  */
-static void add_member(struct cells *cells, struct bytes name, const struct value *value)
+static void add_member(
+	struct cells *cells, enum wire_name which, struct bytes name, const struct value *value)
 {
 	if (!value) {
 		return;
 	}
-	size_t size = (size_t)(value_after(value) - value);
-	const struct value *said = cells->data ? value_member(cells->data, name) : NULL;
+	const struct value *said = cells->said.members[which];
 	if (said && said->kind < VALUE_LIST && value->kind < VALUE_LIST) {
 		cells->place[said - cells->data] = *value;
 		return;
 	}
 	struct value key = value_string(name);
 	add_cells(cells, &key, 1);
-	add_cells(cells, value, size);
+	add_cells(cells, value, (size_t)(value_after(value) - value));
 	cells->members++;
 }
 
-static void add_own_member(struct cells *cells, struct bytes name, const struct value *root)
+static void begin_with_data(struct cells *cells, const struct value *data)
 {
-	add_member(cells, name, value_member(root, name));
+	cells->count = 1;
+	if (data) {
+		cells->data = data;
+		cells->said = find_named(data);
+		cells->members = data->size;
+		add_cells(cells, data + 1, (size_t)(value_after(data) - data) - 1);
+	}
 }
 
-static struct bytes id_of(const struct value *data)
-{
-	const struct value *id = data ? value_member(data, (struct bytes){"id", 2}) : NULL;
-	return id && id->kind == VALUE_STRING ? value_text(id) : (struct bytes){no_bytes, 0};
-}
-
-/* *ret_members: of the user's own. */
+/* `root` is the full document's cell, `system` what it has. *ret_members: of the user's own. */
 static enum err flatten(struct event *event, const struct wire_document_head *head,
-	const struct value *root, struct wire_members *ret_members)
+	const struct value *root, const struct named *system, struct wire_members *ret_members)
 {
-	const struct value *data = value_member(root, (struct bytes){"data", 4});
-	data = data && data->kind == VALUE_OBJECT ? data : NULL;
 	/* What is not `data` in the document bounds what the system's values take. */
 	size_t whole = (size_t)(value_after(root) - root);
 	struct cells cells = {.place = arena_alloc(&event->arena,
@@ -133,42 +147,49 @@ static enum err flatten(struct event *event, const struct wire_document_head *he
 	if (!cells.place) {
 		return ERR_MEMORY;
 	}
-	struct bytes said = id_of(data);
-	event->document_id = said.size > 0 ? said : event->document_id;
-	cells.count = 1;
-	if (data) {
-		cells.data = data;
-		cells.members = data->size;
-		add_cells(&cells, data + 1, (size_t)(value_after(data) - data) - 1);
-	}
+	const struct value *data = system->members[WIRE_NAME_DATA];
+	begin_with_data(&cells, data && data->kind == VALUE_OBJECT ? data : NULL);
 	*ret_members = (struct wire_members){cells.place + 1, cells.members};
+	const struct value *said = cells.said.members[WIRE_NAME_ID];
+	if (said && said->kind == VALUE_STRING && said->size > 0) {
+		event->document_id = value_text(said);
+	}
 	/* Who happened to ask for an unknown id must make no difference to others. */
 	struct bytes known =
 		event->id_is_unknown ? (struct bytes){no_bytes, 0} : event->document_id;
 	struct value id = value_string(known);
 	struct value collection = value_string(event->collection);
 	struct value deleted = value_bool(true);
-	add_member(&cells, (struct bytes){"id", 2}, &id);
-	add_member(&cells, (struct bytes){"collection", 10}, &collection);
-	add_own_member(&cells, (struct bytes){"version", 7}, root);
-	add_own_member(&cells, (struct bytes){"updatedAt", 9}, root);
-	add_own_member(&cells, (struct bytes){"createdAt", 9}, root);
-	add_member(&cells, (struct bytes){"deleted", 7}, head->deleted ? &deleted : NULL);
+	const struct {
+		enum wire_name which;
+		struct bytes name;
+		const struct value *value;
+	} added[] = {
+		{WIRE_NAME_ID, {"id", 2}, &id},
+		{WIRE_NAME_COLLECTION, {"collection", 10}, &collection},
+		{WIRE_NAME_VERSION, {"version", 7}, system->members[WIRE_NAME_VERSION]},
+		{WIRE_NAME_UPDATED_AT, {"updatedAt", 9}, system->members[WIRE_NAME_UPDATED_AT]},
+		{WIRE_NAME_CREATED_AT, {"createdAt", 9}, system->members[WIRE_NAME_CREATED_AT]},
+		{WIRE_NAME_DELETED, {"deleted", 7}, head->deleted ? &deleted : NULL},
+	};
+	for (size_t i = 0; i < sizeof(added) / sizeof(added[0]); i++) {
+		add_member(&cells, added[i].which, added[i].name, added[i].value);
+	}
 	cells.place[0] = (struct value){
 		.kind = VALUE_OBJECT, .size = cells.members, .as.span = (uint32_t)cells.count};
-	value_seal(cells.place);
+	tape_seal(cells.place, cells.count);
 	event->document = cells.place;
 	return OK;
 }
 
 /* Says in `info` why the document is refused, and ERR_CORRUPT. */
-static enum err check_shape(const struct value *root, struct err_info *info)
+static enum err check_shape(
+	const struct value *root, const struct value *data, struct err_info *info)
 {
 	if (root->kind != VALUE_OBJECT) {
 		return err_set(info, ERR_CORRUPT, 0, "the document is a %s, not an object",
 			value_kind_name(root->kind));
 	}
-	const struct value *data = value_member(root, (struct bytes){"data", 4});
 	if (data && data->kind != VALUE_OBJECT && data->kind != VALUE_NULL) {
 		return err_set(info, ERR_CORRUPT, 0, "the document's data is a %s, not an object",
 			value_kind_name(data->kind));
@@ -192,21 +213,25 @@ static enum err read_document(struct event *event, const struct wire_document_he
 	uint32_t json_depth_max, struct err_info *info, struct wire_members *ret_members)
 {
 	static const struct value nothing = {.kind = VALUE_OBJECT, .as.span = 1};
+	static const struct named no_members;
 	if (event->change.full_document.size == 0) {
-		return flatten(event, head, &nothing, ret_members);
+		return flatten(event, head, &nothing, &no_members, ret_members);
 	}
 	if (event->is_without_document) {
 		enum err scanned = scan_id(event, head->data);
-		return scanned == OK ? flatten(event, head, &nothing, ret_members) : scanned;
+		return scanned == OK ? flatten(event, head, &nothing, &no_members, ret_members)
+				     : scanned;
 	}
 	struct tape tape = {0};
 	enum err err =
 		json_read(event->change.full_document, json_depth_max, &event->arena, &tape, info);
 	if (err == OK) {
-		err = check_shape(tape.cells, info);
-	}
-	if (err == OK) {
-		err = flatten(event, head, tape.cells, ret_members);
+		const struct value *root = tape.cells;
+		struct named system = root->kind == VALUE_OBJECT ? find_named(root) : no_members;
+		err = check_shape(root, system.members[WIRE_NAME_DATA], info);
+		if (err == OK) {
+			err = flatten(event, head, root, &system, ret_members);
+		}
 	}
 	tape_fini(&tape);
 	return err;

@@ -290,14 +290,6 @@ void wire_put_varint(struct wire_writer *writer, uint64_t integer)
 	writer->place[writer->size++] = (char)integer;
 }
 
-void wire_put_raw(struct wire_writer *writer, struct bytes bytes)
-{
-	if (writer->place && bytes.size > 0) {
-		memcpy(writer->place + writer->size, bytes.data, bytes.size);
-	}
-	writer->size += bytes.size;
-}
-
 void wire_put_tag(struct wire_writer *writer, uint32_t number, enum wire_type type)
 {
 	wire_put_varint(writer, (uint64_t)number << 3 | (uint64_t)type);

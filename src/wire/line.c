@@ -336,12 +336,11 @@ static void put_event_id(struct wire_writer *writer, const void *message)
 /* A tombstone has no data. */
 static void put_data(struct wire_writer *writer, const struct short_form *made)
 {
-	static const struct bytes dropped[] = {{"id", 2}};
 	put_text(writer, ",\"data\":{");
 	if (!made->is_delete) {
 		char *place = writer->place ? writer->place + writer->size : NULL;
-		size_t size = wire_members_write(
-			object_of(made->line, DATA), (struct wire_names){dropped, 1}, place);
+		size_t size =
+			wire_members_write(object_of(made->line, DATA), 1U << WIRE_NAME_ID, place);
 		writer->size += size;
 		put_text(writer, size > 0 ? ",\"id\":" : "\"id\":");
 		wire_put_raw(writer, made->id_json);

@@ -7,6 +7,8 @@
 
 #include "wire.h"
 
+#include <string.h>
+
 /* ---- reading --------------------------------------------------------------------------------- */
 
 enum wire_type {
@@ -68,7 +70,13 @@ typedef void (*wire_put_fn)(struct wire_writer *writer, const void *message);
 
 size_t wire_varint_size(uint64_t integer);
 void wire_put_varint(struct wire_writer *writer, uint64_t integer);
-void wire_put_raw(struct wire_writer *writer, struct bytes bytes);
+static inline void wire_put_raw(struct wire_writer *writer, struct bytes bytes)
+{
+	if (writer->place && bytes.size > 0) {
+		memcpy(writer->place + writer->size, bytes.data, bytes.size);
+	}
+	writer->size += bytes.size;
+}
 void wire_put_tag(struct wire_writer *writer, uint32_t number, enum wire_type type);
 void wire_put_prefix(struct wire_writer *writer, uint32_t number, size_t size); /* tag, length */
 
@@ -122,15 +130,49 @@ enum err wire_going_away_parse(
 
 /* ---- documents ------------------------------------------------------------------------------- */
 
+/* The names that mean something to us, in a full document or in its `data`. */
+enum wire_name {
+	WIRE_NAME_OTHER,
+	WIRE_NAME_ID,
+	WIRE_NAME_DATA,
+	WIRE_NAME_VERSION,
+	WIRE_NAME_DELETED,
+	WIRE_NAME_CREATED_AT,
+	WIRE_NAME_UPDATED_AT,
+	WIRE_NAME_COLLECTION,
+	WIRE_NAMES
+};
+
+/* Sizes are written out so that each comparison is a few instructions. */
+static inline enum wire_name wire_name_of(struct bytes name)
+{
+	const char *text = name.data;
+	switch (name.size) {
+	case 2:
+		return memcmp(text, "id", 2) == 0 ? WIRE_NAME_ID : WIRE_NAME_OTHER;
+	case 4:
+		return memcmp(text, "data", 4) == 0 ? WIRE_NAME_DATA : WIRE_NAME_OTHER;
+	case 7:
+		return memcmp(text, "version", 7) == 0    ? WIRE_NAME_VERSION
+			: memcmp(text, "deleted", 7) == 0 ? WIRE_NAME_DELETED
+							  : WIRE_NAME_OTHER;
+	case 9:
+		return memcmp(text, "createdAt", 9) == 0    ? WIRE_NAME_CREATED_AT
+			: memcmp(text, "updatedAt", 9) == 0 ? WIRE_NAME_UPDATED_AT
+							    : WIRE_NAME_OTHER;
+	case 10:
+		return memcmp(text, "collection", 10) == 0 ? WIRE_NAME_COLLECTION : WIRE_NAME_OTHER;
+	default:
+		return WIRE_NAME_OTHER;
+	}
+}
+
 /*
  * Writes the members of an object as they stand in its text, commas between them and no braces,
- * without those whose name is in `dropped`. Gives the size, which is less than the object's.
+ * without those of which `dropped` has a bit (1 << enum wire_name). Gives the size, which is less
+ * than the object's.
  */
-struct wire_names {
-	const struct bytes *names;
-	size_t count;
-};
-size_t wire_members_write(struct bytes object, struct wire_names dropped, char *place);
+size_t wire_members_write(struct bytes object, unsigned dropped, char *place);
 
 /* The members of an object on a tape: the first one's name, and how many there are. */
 struct wire_members {
