@@ -222,6 +222,9 @@ enum err matching_engine_match(
 	int64_t start_ns = measure_now_ns();
 	enum err err = match_events(engine->match, events, count, &hits, &hits_count);
 	for (size_t i = 0; err == OK && i < hits_count; i++) {
+		if (hits_count - i > MATCHING_HITS_AHEAD) {
+			subs_prefetch(hits[i + MATCHING_HITS_AHEAD].query);
+		}
 		err = list_hit(engine, &hits[i]);
 	}
 	*ret_ns = took(engine, start_ns);

@@ -14,6 +14,7 @@
 
 #define MATCHING_STREAMS 16
 #define MATCHING_SEND_BYTES 262144 /* of a stream's send buffer */
+#define MATCHING_HITS_AHEAD 4      /* as route has it */
 
 /* Limits, of which the bench lifts whatever would refuse a workload. */
 extern const struct match_limits matching_match_limits;

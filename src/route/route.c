@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define NO_RUN UINT32_MAX
+#define HITS_AHEAD 4 /* whose subscriptions are being loaded meanwhile */
 
 struct noted_run {
 	struct subs_run run;
@@ -200,8 +201,9 @@ static void deliver(
 	}
 }
 
+/* `hits` up to `left` are of this event and of those behind it, `count` of this one. */
 static void route_event(struct route *route, struct event *event, const struct match_hit *hits,
-	size_t count, int64_t now_us)
+	size_t count, size_t left, int64_t now_us)
 {
 	route->event_mark++;
 	route->has_document = event->encoded.size > event->encoded_bare.size;
@@ -210,6 +212,9 @@ static void route_event(struct route *route, struct event *event, const struct m
 	for (size_t i = 0; i < count; i++) {
 		const struct subs_holder *holder = NULL;
 		struct subs_run run;
+		if (left - i > HITS_AHEAD) {
+			subs_prefetch(hits[i + HITS_AHEAD].query);
+		}
 		while ((holder = subs_next_run(hits[i].query, holder, &run)) != NULL) {
 			if (is_for(route, run.handle) && note_run(route, &run) != OK) {
 				note_end(route, run.handle, ERR_MEMORY);
@@ -261,7 +266,8 @@ static enum err route_batch(struct route *route, struct event *const *events, si
 		while (last < hits_count && hits[last].event == event) {
 			last++;
 		}
-		route_event(route, events[event], hits + first, last - first, now_us);
+		route_event(route, events[event], hits + first, last - first, hits_count - first,
+			now_us);
 		matched++;
 	}
 	tell_troubles(route, now_us);

@@ -501,11 +501,23 @@ void subs_leave(struct subs *subs, struct subs_subscription *subscription)
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
+/* How many holders of a fan are on their way to the cache before they are read. */
+#define FETCHED_AHEAD 4U
+
+/* A group, or a subscription whose id is a UUID, up to its last byte. */
 static void fetch(const struct subs_holder *holder)
 {
 	if (holder) {
 		__builtin_prefetch(holder);
-		__builtin_prefetch((const char *)holder + 64);
+		__builtin_prefetch((const char *)holder + sizeof(*holder) + SUBS_UUID_BYTES - 1);
+	}
+}
+
+void subs_prefetch(struct match_query *query)
+{
+	const struct fan *fan = fan_of(query);
+	for (uint32_t i = 0; fan && i < FETCHED_AHEAD && i < fan->count; i++) {
+		fetch(fan->holders[i]);
 	}
 }
 
@@ -517,7 +529,6 @@ struct bytes subs_run_ids(const struct subs_run *run)
 const struct subs_holder *subs_next_run(
 	struct match_query *query, const struct subs_holder *previous, struct subs_run *ret_run)
 {
-	const uint32_t ahead = 4;
 	uint32_t index = previous ? previous->index + 1 : 0;
 	struct subs_holder *holder = holder_at(query, index);
 	for (; holder && !holder->stream->handle; holder = holder_at(query, index)) {
@@ -526,7 +537,7 @@ const struct subs_holder *subs_next_run(
 	if (!holder) {
 		return NULL;
 	}
-	fetch(holder_at(query, index + ahead));
+	fetch(holder_at(query, index + FETCHED_AHEAD));
 	ret_run->handle = holder->stream->handle;
 	ret_run->is_bare = holder->is_bare;
 	ret_run->count = 1;

@@ -83,5 +83,7 @@ struct bytes subs_run_ids(const struct subs_run *run);
 struct subs_holder;
 const struct subs_holder *subs_next_run(
 	struct match_query *query, const struct subs_holder *previous, struct subs_run *ret_run);
+/* Begins to load what subs_next_run will read; of use some hits before it is called. */
+void subs_prefetch(struct match_query *query);
 
 #endif
