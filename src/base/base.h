@@ -160,6 +160,9 @@ struct pool {
 
 void *pool_alloc(struct pool *pool, size_t size) MUST_CHECK; /* 8-aligned; NULL on lack */
 void pool_free(struct pool *pool, void *piece, size_t size); /* the size that was asked for */
+/* A piece of `size` with what is in the old one (NULL: there is none), which it takes the place of;
+ * NULL on lack, and the old one stays. */
+void *pool_resize(struct pool *pool, void *piece, size_t old_size, size_t size) MUST_CHECK;
 /* Gives a block back that has no pieces, unless it is the last such; whether there are more. */
 bool pool_trim(struct pool *pool);
 void pool_fini(struct pool *pool); /* all pieces have been freed */

@@ -9,6 +9,8 @@
  */
 #include "base.h"
 
+#include <string.h>
+
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #define IS_SANITIZED
@@ -233,6 +235,19 @@ void pool_free(struct pool *pool, void *piece, size_t size)
 		link_remove(&slab->link);
 		give_slab(pool, slab);
 	}
+}
+
+void *pool_resize(struct pool *pool, void *piece, size_t old_size, size_t size)
+{
+	if (piece && old_size > POOL_PIECE_MAX && size > POOL_PIECE_MAX) {
+		return mem_realloc(piece, size);
+	}
+	void *moved = pool_alloc(pool, size);
+	if (moved && piece) {
+		memcpy(moved, piece, old_size < size ? old_size : size);
+		pool_free(pool, piece, old_size);
+	}
+	return moved;
 }
 
 void pool_fini(struct pool *pool)

@@ -181,7 +181,7 @@ static void leave(struct match_index *index, const struct places *places, uint32
 				.low = bounds->low, .high = bounds->high, .item = query});
 		match_facet_drop_if_empty(index, scope_of(query, key), facet);
 	} else {
-		match_scope_remove(scope_of(query, key), access->place);
+		match_scope_remove(&index->pool, scope_of(query, key), access->place);
 	}
 	if (key) {
 		match_predicate_count_by_id(key, query->is_by_id ? UINT32_MAX : 0);
@@ -241,7 +241,7 @@ static enum err join(struct match_index *index, struct places *places, uint32_t 
 		bool is_proof = choice->is_proof && !choice->range;
 		const struct match_entry entry = {places->query, choice->needs.fields,
 			choice->needs.values, number * 2 + is_proof};
-		err = match_scope_add(scope, &entry, &place);
+		err = match_scope_add(&index->pool, scope, &entry, &place);
 		if (err == OK) {
 			places->accesses[number] = (struct match_access){
 				.home = key, .place = place, .is_proof = is_proof};

@@ -55,8 +55,8 @@ struct match_facet {
 /* ---- */
 
 /* The list's new place for the query's access. */
-enum err match_scope_add(
-	struct match_scope *scope, const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
+enum err match_scope_add(struct pool *pool, struct match_scope *scope,
+	const struct match_entry *entry, uint32_t *ret_place) MUST_CHECK;
 /* Exchanges it with the first. */
 void match_scope_lead(struct match_scope *scope, uint32_t place);
 /* NULL: there is none. */
@@ -67,7 +67,7 @@ static inline struct match_query *match_scope_first(const struct match_scope *sc
 	}
 	return scope->as.entries[0].query;
 }
-void match_scope_remove(struct match_scope *scope, uint32_t place);
+void match_scope_remove(struct pool *pool, struct match_scope *scope, uint32_t place);
 static inline bool match_scope_is_empty(const struct match_scope *scope)
 {
 	return scope->count == 0 && !scope->facets;

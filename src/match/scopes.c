@@ -17,9 +17,9 @@ static void put_place(const struct match_entry *entry, uint32_t place)
  * From one entry, in the scope itself, to a list of it. Of what it needs at this place no more is
  * known than what its query needs at all.
  */
-static enum err make_list(struct match_scope *scope)
+static enum err make_list(struct pool *pool, struct match_scope *scope)
 {
-	struct match_entry *entries = mem_alloc(ENTRIES_MIN * sizeof(*entries));
+	struct match_entry *entries = pool_alloc(pool, ENTRIES_MIN * sizeof(*entries));
 	if (!entries) {
 		return ERR_MEMORY;
 	}
@@ -31,9 +31,10 @@ static enum err make_list(struct match_scope *scope)
 	return OK;
 }
 
-static enum err resize_list(struct match_scope *scope, uint32_t capacity)
+static enum err resize_list(struct pool *pool, struct match_scope *scope, uint32_t capacity)
 {
-	struct match_entry *entries = mem_realloc(scope->as.entries, capacity * sizeof(*entries));
+	struct match_entry *entries = pool_resize(pool, scope->as.entries,
+		scope->extra * sizeof(*entries), capacity * sizeof(*entries));
 	if (!entries) {
 		return ERR_MEMORY;
 	}
@@ -42,8 +43,8 @@ static enum err resize_list(struct match_scope *scope, uint32_t capacity)
 	return OK;
 }
 
-enum err match_scope_add(
-	struct match_scope *scope, const struct match_entry *entry, uint32_t *ret_place)
+enum err match_scope_add(struct pool *pool, struct match_scope *scope,
+	const struct match_entry *entry, uint32_t *ret_place)
 {
 	enum err err = OK;
 	if (scope->count == 0) {
@@ -51,9 +52,9 @@ enum err match_scope_add(
 		scope->extra = entry->access;
 	} else {
 		if (scope->count == 1) {
-			err = make_list(scope);
+			err = make_list(pool, scope);
 		} else if (scope->count == scope->extra) {
-			err = resize_list(scope, scope->extra * 2);
+			err = resize_list(pool, scope, scope->extra * 2);
 		}
 		if (err != OK) {
 			return err;
@@ -64,7 +65,7 @@ enum err match_scope_add(
 	return OK;
 }
 
-void match_scope_remove(struct match_scope *scope, uint32_t place)
+void match_scope_remove(struct pool *pool, struct match_scope *scope, uint32_t place)
 {
 	check(place < scope->count);
 	if (--scope->count == 0) {
@@ -77,11 +78,13 @@ void match_scope_remove(struct match_scope *scope, uint32_t place)
 		put_place(&entries[place], place);
 	}
 	if (scope->count == 1) {
-		scope->as.query = entries[0].query;
-		scope->extra = entries[0].access;
-		mem_free(entries);
+		const struct match_entry last = entries[0];
+		pool_free(pool, entries, scope->extra * sizeof(*entries));
+		scope->as.query = last.query;
+		scope->extra = last.access;
 	} else if (scope->count >= ENTRIES_MIN && scope->count <= scope->extra / 4) {
-		(void)resize_list(scope, scope->extra / 2); /* on lack it stays as large as it is */
+		/* on lack it stays as large as it is */
+		(void)resize_list(pool, scope, scope->extra / 2);
 	}
 }
 

@@ -124,8 +124,13 @@ static struct subs_holder *holder_at(struct match_query *query, uint32_t index)
 	return index == 0 ? *match_query_slot(query) : NULL;
 }
 
+static size_t fan_bytes(uint32_t capacity)
+{
+	return sizeof(struct fan) + capacity * sizeof(struct subs_holder *);
+}
+
 /* A fan with room for one more. */
-static enum err fan_reserve(struct match_query *query, struct fan **ret_fan)
+static enum err fan_reserve(struct pool *pool, struct match_query *query, struct fan **ret_fan)
 {
 	struct fan *old = fan_of(query);
 	if (old && old->count < old->capacity) {
@@ -133,7 +138,8 @@ static enum err fan_reserve(struct match_query *query, struct fan **ret_fan)
 		return OK;
 	}
 	uint32_t capacity = old ? old->capacity * 2 : 4;
-	struct fan *fan = mem_realloc(old, sizeof(*fan) + capacity * sizeof(void *));
+	struct fan *fan =
+		pool_resize(pool, old, old ? fan_bytes(old->capacity) : 0, fan_bytes(capacity));
 	if (!fan) {
 		return ERR_MEMORY;
 	}
@@ -147,7 +153,7 @@ static enum err fan_reserve(struct match_query *query, struct fan **ret_fan)
 	return OK;
 }
 
-static enum err join_query(struct subs_holder *holder)
+static enum err join_query(struct pool *pool, struct subs_holder *holder)
 {
 	void **slot = match_query_slot(holder->of.query);
 	if (!*slot) {
@@ -155,7 +161,7 @@ static enum err join_query(struct subs_holder *holder)
 		return OK;
 	}
 	struct fan *fan = NULL;
-	enum err err = fan_reserve(holder->of.query, &fan);
+	enum err err = fan_reserve(pool, holder->of.query, &fan);
 	if (err == OK) {
 		holder->index = fan->count;
 		fan->holders[fan->count++] = holder;
@@ -164,7 +170,7 @@ static enum err join_query(struct subs_holder *holder)
 }
 
 /* The last one takes its place, so that those without the map stay in front. */
-static void leave_query(const struct subs_holder *holder)
+static void leave_query(struct pool *pool, const struct subs_holder *holder)
 {
 	struct match_query *query = holder->of.query;
 	struct fan *fan = fan_of(query);
@@ -177,7 +183,7 @@ static void leave_query(const struct subs_holder *holder)
 	fan->holders[holder->index] = last;
 	if (fan->count == 1) {
 		*match_query_slot(query) = fan->holders[0];
-		mem_free(fan);
+		pool_free(pool, fan, fan_bytes(fan->capacity));
 	}
 }
 
@@ -253,14 +259,14 @@ static void close_holder(struct subs *subs, struct subs_holder *holder)
 /* An open holder, in the place of `full` (may be NULL) if there was one. */
 static enum err open_holder(struct subs *subs, struct subs_holder *holder, struct subs_holder *full)
 {
-	enum err err = join_query(holder);
+	enum err err = join_query(&subs->pool, holder);
 	if (err != OK) {
 		return err;
 	}
 	if (holder->index >= FAN_SEARCHED) {
 		err = map_insert(&subs->holders, holder);
 		if (err != OK) {
-			leave_query(holder);
+			leave_query(&subs->pool, holder);
 			return err;
 		}
 		holder->is_mapped = true;
@@ -278,7 +284,7 @@ static void remove_holder(struct subs *subs, struct subs_holder *holder)
 	if (holder->is_open) {
 		close_holder(subs, holder);
 	}
-	leave_query(holder);
+	leave_query(&subs->pool, holder);
 }
 
 /* ---- subscriptions --------------------------------------------------------------------------- */
@@ -338,7 +344,7 @@ static size_t size_of(struct subs_holder *holder)
 }
 
 /* Memory of its own for a run of so many bytes. */
-static enum err group_reserve(struct subs_group *group, size_t size)
+static enum err group_reserve(struct pool *pool, struct subs_group *group, size_t size)
 {
 	if (size <= group->capacity) {
 		return OK;
@@ -347,7 +353,7 @@ static enum err group_reserve(struct subs_group *group, size_t size)
 	while (capacity < size) {
 		capacity *= 2;
 	}
-	char *ids = mem_realloc(group->ids, capacity);
+	char *ids = pool_resize(pool, group->ids, group->capacity, capacity);
 	if (!ids) {
 		return ERR_MEMORY;
 	}
@@ -356,11 +362,12 @@ static enum err group_reserve(struct subs_group *group, size_t size)
 	return OK;
 }
 
-static enum err group_append(struct subs_group *group, const struct subs_subscription *subscription)
+static enum err group_append(
+	struct pool *pool, struct subs_group *group, const struct subs_subscription *subscription)
 {
 	char own[SUBS_OWN_BYTES];
 	struct bytes id = encoded(subscription, own);
-	enum err err = group_reserve(group, group->size + id.size);
+	enum err err = group_reserve(pool, group, group->size + id.size);
 	if (err == OK) {
 		check(group->ids);
 		memcpy(group->ids + group->size, id.data, id.size);
@@ -381,7 +388,7 @@ static void become_member(struct subs_subscription *subscription, struct subs_gr
 
 static void group_free(struct subs *subs, struct subs_group *group)
 {
-	mem_free(group->ids);
+	pool_free(&subs->pool, group->ids, group->capacity);
 	pool_free(&subs->pool, group, sizeof(*group));
 }
 
@@ -396,7 +403,7 @@ static enum err group_new(
 	}
 	*group = (struct subs_group){.holder = *alone};
 	group->holder.kind = SUBS_GROUP;
-	enum err err = group_append(group, first);
+	enum err err = group_append(&subs->pool, group, first);
 	if (err == OK && alone->is_mapped) {
 		err = map_insert(&subs->holders, group);
 	}
@@ -411,9 +418,10 @@ static enum err group_new(
 	return OK;
 }
 
-static enum err group_add(struct subs_group *group, struct subs_subscription *subscription)
+static enum err group_add(
+	struct pool *pool, struct subs_group *group, struct subs_subscription *subscription)
 {
-	enum err err = group_append(group, subscription);
+	enum err err = group_append(pool, group, subscription);
 	if (err == OK) {
 		become_member(subscription, group);
 	}
@@ -422,10 +430,10 @@ static enum err group_add(struct subs_group *group, struct subs_subscription *su
 
 /* A run that was full and is so no more keeps no more memory than one that has grown to its size.
  */
-static void group_shrink(struct subs_group *group)
+static void group_shrink(struct pool *pool, struct subs_group *group)
 {
 	if (group->size > 0 && group->size <= group->capacity / 4) {
-		char *ids = mem_realloc(group->ids, group->capacity / 2);
+		char *ids = pool_resize(pool, group->ids, group->capacity, group->capacity / 2);
 		if (ids) {
 			group->ids = ids;
 			group->capacity /= 2;
@@ -433,7 +441,7 @@ static void group_shrink(struct subs_group *group)
 	}
 }
 
-static void group_remove(struct subs_group *group, struct bytes id)
+static void group_remove(struct pool *pool, struct subs_group *group, struct bytes id)
 {
 	struct bytes rest = {group->ids, group->size};
 	struct bytes found;
@@ -443,7 +451,7 @@ static void group_remove(struct subs_group *group, struct bytes id)
 		if (size == id.size && memcmp(start, id.data, size) == 0) {
 			memmove(group->ids + (start - group->ids), rest.data, rest.size);
 			group->size -= (uint32_t)size;
-			group_shrink(group);
+			group_shrink(pool, group);
 			return;
 		}
 		start = rest.data;
@@ -470,7 +478,7 @@ enum err subs_join(struct subs *subs, struct subs_stream *stream, struct match_q
 		if (holder->kind == SUBS_ALONE) {
 			err = group_new(subs, subscription_of(holder), &group);
 		}
-		err = err == OK ? group_add(group, subscription) : err;
+		err = err == OK ? group_add(&subs->pool, group, subscription) : err;
 	}
 	if (err != OK) {
 		subscription_free(subs, subscription);
@@ -493,7 +501,7 @@ void subs_leave(struct subs *subs, struct subs_subscription *subscription)
 			group_free(subs, group);
 		} else if (holder->stream->handle) {
 			char own[SUBS_OWN_BYTES];
-			group_remove(group, encoded(subscription, own));
+			group_remove(&subs->pool, group, encoded(subscription, own));
 		}
 	}
 	subscription_free(subs, subscription);

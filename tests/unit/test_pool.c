@@ -40,6 +40,24 @@ static void give(struct pool *pool, struct piece *piece)
 	*piece = (struct piece){0};
 }
 
+/* Mostly small; some are the allocator's. */
+static size_t any_size(struct test_random *random)
+{
+	bool is_large = test_random_below(random, 8) == 0;
+	return 1 + test_random_below(random, is_large ? 2 * POOL_PIECE_MAX : 128);
+}
+
+static void resize(struct pool *pool, struct piece *piece, size_t size)
+{
+	piece->memory = pool_resize(pool, piece->memory, piece->size, size);
+	assert_non_null(piece->memory);
+	for (size_t i = 0; i < piece->size && i < size; i++) {
+		assert_int_equal(piece->memory[i], piece->mark);
+	}
+	memset(piece->memory, piece->mark, size);
+	piece->size = size;
+}
+
 static void test_pieces_keep_apart(void **state)
 {
 	(void)state;
@@ -52,11 +70,10 @@ static void test_pieces_keep_apart(void **state)
 		if (piece->memory && (!grows || test_random_below(&random, 4) == 0)) {
 			give(&pool, piece);
 		} else if (!piece->memory && (grows || test_random_below(&random, 4) == 0)) {
-			size_t size = 1 +
-				test_random_below(&random,
-					test_random_below(&random, 8) == 0 ? 2 * POOL_PIECE_MAX
-									   : 128);
-			take(&pool, piece, size, (unsigned char)test_random_next(&random));
+			take(&pool, piece, any_size(&random),
+				(unsigned char)test_random_next(&random));
+		} else if (piece->memory) {
+			resize(&pool, piece, any_size(&random));
 		}
 	}
 	for (size_t i = 0; i < PIECES; i++) {
