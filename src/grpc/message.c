@@ -327,6 +327,11 @@ static void end(struct grpc_call *call)
 void grpc_receive_end(struct grpc_call *call)
 {
 	call->peer_is_done = true;
+	if (call->state != CALL_OVER && !call->paused && kept(call) > 0) {
+		deliver_kept(call); /* a pause is over, which has not been seen to yet */
+		count_kept(call);
+		consume(call);
+	}
 	if (call->state == CALL_OVER || (call->paused && kept(call) > 0)) {
 		return;
 	}

@@ -227,6 +227,37 @@ static void pause_holds_one_call_only(void **state)
 	pair_free(pair);
 }
 
+/* What was held is delivered ahead of an end that comes as soon as the pause is over. */
+static void the_end_comes_right_behind_a_pause(void **state)
+{
+	(void)state;
+	const struct grpc_options options = {0};
+	for (int by_server = 0; by_server < 2; by_server++) {
+		struct pair *pair = pair_new(&options, &options);
+		struct side *client = pair_call(pair, 0);
+		pair_run(pair);
+		struct side *from = by_server ? pair_server_side(pair) : client;
+		struct side *to = by_server ? client : pair_server_side(pair);
+		to->is_paused = true;
+		grpc_call_pause(to->call, true);
+		from->to_send = 3;
+		from->message_size = 100;
+		side_push(from);
+		pair_run(pair);
+		assert_int_equal(to->received, 0);
+		grpc_call_finish(from->call, GRPC_OK, NULL);
+		to->is_paused = false;
+		grpc_call_pause(to->call, false);
+		while (pair_move(pair, !by_server)) {
+		}
+		assert_int_equal(to->received, 3);
+		pair_run(pair);
+		assert_int_equal(to->status, GRPC_OK);
+		assert_int_equal(from->status, GRPC_OK);
+		pair_free(pair);
+	}
+}
+
 static void tells_room_exactly(void **state)
 {
 	(void)state;
@@ -466,6 +497,7 @@ int main(void)
 		cmocka_unit_test(mends_and_cuts_status_texts),
 		cmocka_unit_test(names_and_codes),
 		cmocka_unit_test(pause_holds_one_call_only),
+		cmocka_unit_test(the_end_comes_right_behind_a_pause),
 		cmocka_unit_test(tells_room_exactly),
 		cmocka_unit_test(deadlines_fire_on_both_sides),
 		cmocka_unit_test(server_deadline_passes_a_full_window),
