@@ -187,7 +187,9 @@ enum history_place history_find(const struct history *history,
 			*ret_sequence = i - 1;
 			return HISTORY_FOUND;
 		}
-		place = HISTORY_PASSED;
+		if (order > 0) {
+			place = HISTORY_PASSED; /* else the rest of its transaction may follow */
+		}
 	}
 	return place;
 }

@@ -39,7 +39,7 @@ struct event *history_at(const struct history *history, uint64_t sequence);
 
 /*
  * Where an event stands that another life of this engine has called by this position: found by
- * backend, cluster time and event id. AHEAD: nothing as new has come from that backend, so it may
+ * backend, cluster time and event id. AHEAD: nothing newer has come from that backend, so it may
  * yet; PASSED: it will not come any more, or its neighbours may have been others then, because
  * there are several backends. Linear in the events that are newer.
  */

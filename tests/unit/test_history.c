@@ -186,7 +186,9 @@ static void events_of_one_time_are_told_apart(void **state)
 	assert_true(sequence == 1);
 	assert_int_equal(find(history, "b", 5, "z", &sequence), HISTORY_FOUND);
 	assert_true(sequence == 3);
-	/* More of that time may follow, but then these would have been known before. */
+	/* Another life may have ended in the midst of it: more of that time may follow. */
+	assert_int_equal(find(history, "b", 5, "w", &sequence), HISTORY_AHEAD);
+	add(history, event_at(4, "b", 6, "v"), 0);
 	assert_int_equal(find(history, "b", 5, "w", &sequence), HISTORY_PASSED);
 	close_history(history, &metrics);
 }
