@@ -245,7 +245,21 @@ void ingest_break(struct ingest *ingest, const char *why)
 
 enum age { AGE_NEW, AGE_OLD, AGE_LAST, AGE_PASSED };
 
-/* PASSED: it is new, and the last old one has not come before it. */
+/* Another life has routed all of that up to where this one has begun. */
+void ingest_refused(struct ingest *ingest)
+{
+	ingest_repeats_rewind(&ingest->repeats);
+	if (!ingest->recovers && ingest->began_at_marker && ingest->sequence == 0 &&
+		ingest->aside_count == 0) {
+		ingest->recovers = true;
+		ingest->drops_old = true;
+	}
+}
+
+/*
+ * PASSED: it is new, and the last old one has not come before it. What another backend shows cannot
+ * be told to be old; for the history it is taken to be.
+ */
 static enum age age_of(const struct ingest *ingest, const struct model_change *change)
 {
 	const struct model_position *until = &ingest->recovers_until;
@@ -253,7 +267,7 @@ static enum age age_of(const struct ingest *ingest, const struct model_change *c
 		return AGE_NEW;
 	}
 	if (bytes_hash(change->backend, 0) != until->backend_hash) {
-		return AGE_OLD;
+		return ingest->drops_old ? AGE_PASSED : AGE_OLD;
 	}
 	if (change->cluster_seconds == until->cluster_seconds &&
 		change->cluster_increment == until->cluster_increment) {
@@ -306,6 +320,20 @@ static enum err take_event(struct ingest *ingest, struct event *event)
 	return err;
 }
 
+/* It moves no marker: what comes is all that the source keeps, until the last of it has come. */
+static enum err drop_old(
+	struct ingest *ingest, const struct model_source_message *message, enum age age)
+{
+	enum err err = ingest_repeats_prepare(&ingest->repeats, &message->change);
+	if (err) {
+		return err;
+	}
+	ingest_repeats_commit(&ingest->repeats, &message->change);
+	metrics_add(ingest->options.metrics, METRIC_events_repeated, 1);
+	ingest->recovers = age != AGE_LAST;
+	return OK;
+}
+
 static enum err take_change(struct ingest *ingest, const struct model_source_message *message)
 {
 	enum age age = age_of(ingest, &message->change);
@@ -318,6 +346,9 @@ static enum err take_change(struct ingest *ingest, const struct model_source_mes
 		return err;
 	}
 	note_lag(ingest, &message->change);
+	if (ingest->drops_old && (age == AGE_OLD || age == AGE_LAST)) {
+		return drop_old(ingest, message, age);
+	}
 	struct event *event = NULL;
 	err = prepare(ingest, message, NULL, &event);
 	if (err) {
@@ -369,9 +400,11 @@ static enum err inherit(struct ingest *ingest)
 {
 	const struct ingest_legacy *legacy = &ingest->options.legacy;
 	ingest->markers.keeps_checkpoints = ingest->options.keeps_markers;
-	ingest->recovers = legacy->marker.size > 0 && !legacy->is_at_marker &&
+	bool has_routed = legacy->marker.size > 0 &&
 		model_position_read(legacy->position, &ingest->recovers_until) == OK &&
 		ingest->recovers_until.sequence > 0;
+	ingest->recovers = has_routed && !legacy->is_at_marker;
+	ingest->began_at_marker = has_routed && legacy->is_at_marker;
 	if (legacy->position.size == sizeof(ingest->position)) {
 		memcpy(ingest->position, legacy->position.data, legacy->position.size);
 		memcpy(ingest->markers.routed_position, ingest->position, sizeof(ingest->position));

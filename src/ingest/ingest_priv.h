@@ -82,7 +82,9 @@ struct ingest_repeats {
 
 void ingest_repeats_init(struct ingest_repeats *repeats, uint64_t seed);
 void ingest_repeats_fini(struct ingest_repeats *repeats);
-bool ingest_repeats_has(const struct ingest_repeats *repeats, const struct model_change *change);
+bool ingest_repeats_has(struct ingest_repeats *repeats, const struct model_change *change);
+/* What comes next is from before all that has come. */
+void ingest_repeats_rewind(struct ingest_repeats *repeats);
 /* Makes room, so that the commit that may follow cannot fail. */
 enum err ingest_repeats_prepare(
 	struct ingest_repeats *repeats, const struct model_change *change) MUST_CHECK;
@@ -171,6 +173,8 @@ struct ingest {
 	bool break_is_due; /* ahead of the next message that is not old */
 	bool recovers;     /* what comes is old, until `recovers_until` has come */
 	struct model_position recovers_until;
+	bool began_at_marker; /* of that change, so that nothing old is to come, unless: */
+	bool drops_old;       /* the marker was refused: what is old comes, and is dropped */
 	struct ingest_markers markers;
 	struct ingest_repeats repeats;
 	struct ingest_ids ids;
@@ -193,6 +197,8 @@ struct ingest {
  * that who subscribed while the source was away is told too. `why` is for the log.
  */
 void ingest_break(struct ingest *ingest, const char *why);
+/* What comes is not what stands behind the marker, but all that the source keeps. */
+void ingest_refused(struct ingest *ingest);
 uint64_t ingest_next_sequence(const struct ingest *ingest); /* of an event that is made now */
 /* The only way to another state: checks that the move is legal, logs it, and tells `changed`. */
 void ingest_goto(struct ingest *ingest, enum ingest_state next);

@@ -6,6 +6,10 @@
  * Bounds: the ids beyond IDS_MAX at one (T, I) and the backends beyond BACKENDS_MAX are not
  * remembered, so that their repeats are handed on a second time; nothing is ever lost by that. A
  * change without a cluster time (0, 0) has no place in an order and never is a repeat.
+ *
+ * A life may begin in the midst of a transaction. Where the source shows it from its beginning
+ * after all, because it does not take the marker, what comes ahead of what was seen of it is a
+ * repeat too.
  */
 #include "ingest_priv.h"
 
@@ -21,6 +25,7 @@ struct backend {
 	uint32_t seconds, increment; /* the newest */
 	struct key *ids;             /* seen there */
 	size_t ids_count, ids_capacity;
+	bool is_rewound; /* none of these has come again yet */
 };
 
 static struct key key_of(const struct ingest_repeats *repeats, struct bytes text)
@@ -91,9 +96,21 @@ void ingest_repeats_fini(struct ingest_repeats *repeats)
 	map_fini(&repeats->backends);
 }
 
-bool ingest_repeats_has(const struct ingest_repeats *repeats, const struct model_change *change)
+void ingest_repeats_rewind(struct ingest_repeats *repeats)
 {
-	const struct backend *backend = has_time(change) ? find(repeats, change) : NULL;
+	size_t cursor = 0;
+	for (;;) {
+		struct backend *backend = map_next(&repeats->backends, &cursor);
+		if (!backend) {
+			return;
+		}
+		backend->is_rewound = true;
+	}
+}
+
+bool ingest_repeats_has(struct ingest_repeats *repeats, const struct model_change *change)
+{
+	struct backend *backend = has_time(change) ? find(repeats, change) : NULL;
 	if (!backend || order(change, backend) > 0) {
 		return false;
 	}
@@ -103,10 +120,11 @@ bool ingest_repeats_has(const struct ingest_repeats *repeats, const struct model
 	struct key id = key_of(repeats, change->event_id);
 	for (size_t i = 0; i < backend->ids_count; i++) {
 		if (key_equal(backend->ids[i], id)) {
+			backend->is_rewound = false;
 			return true;
 		}
 	}
-	return false;
+	return backend->is_rewound;
 }
 
 static enum err add_backend(
@@ -162,6 +180,7 @@ void ingest_repeats_commit(struct ingest_repeats *repeats, const struct model_ch
 		backend->seconds = change->cluster_seconds;
 		backend->increment = change->cluster_increment;
 		backend->ids_count = 0;
+		backend->is_rewound = false;
 	}
 	if (backend->ids_count < backend->ids_capacity) {
 		backend->ids[backend->ids_count++] = key_of(repeats, change->event_id);

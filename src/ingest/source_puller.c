@@ -158,6 +158,7 @@ static void ended(void *ctx, enum grpc_status status, struct bytes text)
 			bytes_equal(marker, bytes_of("e30")) ? "what is new" : "all it keeps",
 			BYTES_FORMAT(marker));
 		ingest_break(ingest, "the Puller does not take the marker");
+		ingest_refused(ingest);
 		if (ingest_markers_refuse(&ingest->markers, marker)) {
 			status = GRPC_RESOURCE_EXHAUSTED;
 		}

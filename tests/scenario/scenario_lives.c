@@ -33,10 +33,12 @@ static struct ask lost_alone(void)
 	return ask;
 }
 
-static void open_scene(struct scene *scene, const struct engine_options *options)
+static void open_scene_of_transactions(
+	struct scene *scene, const struct engine_options *options, uint64_t group)
 {
 	*scene = (struct scene){.world = world_open(options)};
 	scene->world->source.begins_now = true;
+	scene->world->source.group = group;
 	comeback_open(&scene->gateway, scene->world, &patient, "gateway");
 	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "users", 0});
 	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "orders", 0});
@@ -46,6 +48,11 @@ static void open_scene(struct scene *scene, const struct engine_options *options
 	source_emit(scene->world, OPENING);
 	world_run(scene->world, 3 * SECOND); /* delivered, and the state is on disk */
 	assert_int_equal(scene->gateway.account.deliveries, OPENING);
+}
+
+static void open_scene(struct scene *scene, const struct engine_options *options)
+{
+	open_scene_of_transactions(scene, options, 1);
 }
 
 static struct engine_options with_state(void)
@@ -219,6 +226,51 @@ static void test_a_life_without_changes(void **state)
 	end_scene(&scene);
 }
 
+/*
+ * A life begins at the newest change that the one before has routed, but the Puller does not take
+ * the marker and is asked for all that it keeps: that has been routed, and does not come again.
+ */
+static void test_refused_at_the_marker(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.history.age_us = SECOND; /* nothing is kept, so nothing comes again */
+	open_scene(&scene, &options);
+	world_run(scene.world, 5 * SECOND);
+	scene.world->source.refuses = 1;
+	restart(&scene);
+	world_run(scene.world, 20 * SECOND);
+	source_emit(scene.world, 5);
+	world_run(scene.world, 5 * SECOND);
+	assert_int_equal(scene.gateway.account.deliveries, OPENING + 5);
+	assert_int_equal(scene.gateway.account.gaps, 1);
+	end_scene(&scene);
+}
+
+/*
+ * A life begins in the midst of a transaction, the marker behind which the Puller refuses then: of
+ * all that it keeps, the beginning of that transaction is not new.
+ */
+static void test_refused_in_a_transaction(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.history.events = 1;
+	open_scene_of_transactions(&scene, &options, OPENING / 2);
+	restart(&scene);
+	world_run(scene.world, 3 * SECOND);
+	scene.world->source.refuses = 1;
+	source_cut(scene.world);
+	world_run(scene.world, 20 * SECOND);
+	source_emit(scene.world, OPENING / 2);
+	world_run(scene.world, 5 * SECOND);
+	assert_int_equal(scene.gateway.account.deliveries, OPENING + OPENING / 2);
+	assert_int_equal(scene.gateway.account.gaps, 1);
+	end_scene(&scene);
+}
+
 /* A Puller that is away for longer than it keeps changes, over two lives of the engine. */
 static void test_away_over_two_lives(void **state)
 {
@@ -245,6 +297,8 @@ int main(void)
 		cmocka_unit_test(test_no_change_ahead_of_a_break),
 		cmocka_unit_test(test_history_across_a_break),
 		cmocka_unit_test(test_a_life_without_changes),
+		cmocka_unit_test(test_refused_at_the_marker),
+		cmocka_unit_test(test_refused_in_a_transaction),
 		cmocka_unit_test(test_away_over_two_lives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
