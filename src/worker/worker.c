@@ -389,7 +389,8 @@ static enum err make_parts(struct worker *worker)
 		err = history_new(&options->history, options->metrics, &worker->history);
 	}
 	struct model_position position;
-	if (err == OK && model_position_read(options->beginning, &position) == OK) {
+	if (err == OK && options->is_at_beginning &&
+		model_position_read(options->beginning, &position) == OK) {
 		history_begin(worker->history, &position);
 	}
 	if (err == OK) {
@@ -444,6 +445,18 @@ void worker_free(struct worker *worker)
 	mem_free(worker);
 }
 
+/* As long as nothing is routed, a next life can find what the one before has routed last. */
+static void place_before_first(struct worker *worker)
+{
+	struct model_position position = {0};
+	if (model_position_read(worker->options.beginning, &position) != OK) {
+		position = (struct model_position){0};
+	}
+	position.epoch = worker->options.remote.epoch;
+	position.sequence = 0;
+	model_position_write(&position, worker->newest);
+}
+
 enum err worker_new(
 	struct loop *loop, const struct worker_options *options, struct worker **ret_worker)
 {
@@ -453,8 +466,7 @@ enum err worker_new(
 	}
 	worker->loop = loop;
 	worker->options = *options;
-	const struct model_position beginning = {.epoch = options->remote.epoch};
-	model_position_write(&beginning, worker->newest);
+	place_before_first(worker);
 	atomic_init(&worker->oldest, 1);
 	enum err err = make_parts(worker);
 	if (err != OK) {

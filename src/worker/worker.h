@@ -30,10 +30,11 @@ struct worker_options {
 	struct match_limits match;
 	struct history_limits history;
 	struct remote_server_options remote;
-	bool recovers; /* the history begins with what another life has routed */
-	/* What another life called the newest event before sequence 1; empty: not known. Borrowed
-	   for worker_new. */
+	bool recovers; /* it goes on where another life has ended */
+	/* What that called the newest event that it routed; empty: not known. Borrowed for
+	   worker_new. */
 	struct bytes beginning;
+	bool is_at_beginning;   /* it does not come again: what comes first is what followed it */
 	int64_t resume_wait_us; /* how long a Hello may wait for that */
 	/* How it stands with the source, for acknowledgements; on the worker's thread. NULL:
 	 * unknown.

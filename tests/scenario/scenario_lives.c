@@ -226,6 +226,30 @@ static void test_a_life_without_changes(void **state)
 	end_scene(&scene);
 }
 
+/* Who has only what is acknowledged in such lives is told of nothing missing either. */
+static void test_acknowledged_without_changes(void **state)
+{
+	(void)state;
+	for (int keeps = 0; keeps < 2; keeps++) {
+		struct scene scene;
+		struct engine_options options = with_state();
+		if (!keeps) {
+			options.history.age_us = SECOND;
+		}
+		open_scene(&scene, &options);
+		scene.gateway.habits.trusts_acks = true;
+		world_run(scene.world, 5 * SECOND);
+		for (int i = 0; i < 3; i++) {
+			restart(&scene);
+			world_run(scene.world, 2 * SECOND);
+			source_beat(scene.world);
+			world_run(scene.world, 15 * SECOND);
+		}
+		assert_int_equal(scene.gateway.account.gaps, 0);
+		end_scene(&scene);
+	}
+}
+
 /*
  * A life begins at the newest change that the one before has routed, but the Puller does not take
  * the marker and is asked for all that it keeps: that has been routed, and does not come again.
@@ -297,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_no_change_ahead_of_a_break),
 		cmocka_unit_test(test_history_across_a_break),
 		cmocka_unit_test(test_a_life_without_changes),
+		cmocka_unit_test(test_acknowledged_without_changes),
 		cmocka_unit_test(test_refused_at_the_marker),
 		cmocka_unit_test(test_refused_in_a_transaction),
 		cmocka_unit_test(test_away_over_two_lives),
