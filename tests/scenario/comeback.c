@@ -5,6 +5,7 @@
 
 #define REST_SECONDS_MAX 300
 #define REST_CHANGES 10
+#define REST_MORE 50
 
 static void open_stream(struct comeback *comeback);
 
@@ -199,8 +200,8 @@ static void take_event(
 	if (is_held && !comeback->account.has_lapsed && !comeback->has_said_registered) {
 		account_fail(&comeback->account, "a delivery comes before all is registered");
 	}
-	account_delivery(
-		&comeback->account, source_number(delivery.event_id), ids_of(comeback, run), &mark);
+	account_delivery(&comeback->account, source_number(delivery.event_id),
+		ids_of(comeback, run), delivery.document.size > 0, &mark);
 	keep_position(comeback, mark.position);
 }
 
@@ -366,6 +367,11 @@ static void open_stream(struct comeback *comeback)
 	assert_int_equal(grpc_client_call(comeback->client, WIRE_STREAMER_STREAM, 0, &call_events,
 				 comeback, &comeback->call),
 		OK);
+	if (comeback->forgets) {
+		comeback->forgets = false;
+		comeback->position_size = 0;
+		comeback->older_size = 0;
+	}
 	comeback->opened_us = loop_now_us(comeback->loop);
 	comeback->asked = 0;
 	comeback->has_asked = false;
@@ -412,8 +418,7 @@ void comeback_free(struct comeback *comeback)
 
 void comeback_forget(struct comeback *comeback)
 {
-	comeback->position_size = 0;
-	comeback->older_size = 0;
+	comeback->forgets = true;
 	comeback_close(comeback);
 }
 
@@ -485,9 +490,12 @@ void comebacks_rest(struct comeback *comebacks, size_t count)
 {
 	struct world *world = comebacks[0].world;
 	for (int i = 0; i < REST_SECONDS_MAX; i++) {
-		source_emit(world, i < REST_CHANGES);
+		/* What is new from when it is asked for may come late. */
+		source_emit(world, i < REST_CHANGES || i % REST_MORE == 0);
 		world_run(world, SECOND);
+		source_beat(world);
 		uint64_t routed = life_after(world_life(world), world_routed(world));
+		world_run(world, SECOND); /* what is routed arrives */
 		if (i >= REST_CHANGES && routed == world->source.count &&
 			!who_moves(comebacks, count)) {
 			return;

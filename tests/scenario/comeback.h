@@ -19,18 +19,26 @@ struct place {
 	uint64_t sequence;
 };
 
+/* The changes from one place to another, none of which can have happened after it was told. */
+struct cover {
+	struct place after, until;
+	uint64_t most;
+};
+
 struct account {
 	const struct world *world;
 	const char *name;
 	const struct ask *asks;
 	bool is_original;
+	int64_t opened_us; /* this stream */
 	uint64_t answered; /* bits: on this stream */
 	uint64_t owed;     /* bits: something is, by some stream */
 	struct place since[IDS_MAX];
-	uint64_t settled[IDS_MAX]; /* all changes below this number are accounted for */
-	uint64_t *done;            /* by number: the subscriptions that have got it */
+	uint64_t since_most[IDS_MAX]; /* at the latest: so many changes had happened then */
+	uint64_t settled[IDS_MAX];    /* all changes below this number are accounted for */
+	uint64_t *done;               /* by number: the subscriptions that have got it */
 	uint64_t done_capacity;
-	struct place (*covers)[2]; /* gaps: behind, until */
+	struct cover *covers; /* gaps */
 	size_t covers_count, covers_capacity;
 	uint64_t least[IDS_MAX]; /* what comes on this stream is not below */
 	uint64_t next;           /* the same for all of it: it grows */
@@ -45,8 +53,8 @@ void account_fini(struct account *account);
 /* Accepted; `live_after` is empty for one of the original's kind. */
 void account_answer(struct account *account, unsigned id, struct bytes live_after);
 void account_drop(struct account *account, unsigned id);
-void account_delivery(
-	struct account *account, uint64_t number, uint64_t ids, const struct model_mark *mark);
+void account_delivery(struct account *account, uint64_t number, uint64_t ids, bool has_document,
+	const struct model_mark *mark);
 void account_gap(struct account *account, const struct model_gap *gap);
 /* An acknowledgement: everything up to there has been written. How many changes that are. */
 uint64_t account_claim(struct account *account, struct bytes position);
@@ -99,6 +107,7 @@ struct comeback {
 	uint64_t wanted;     /* bits */
 	char position[MODEL_POSITION_SIZE], older[MODEL_POSITION_SIZE];
 	size_t position_size, older_size;
+	bool forgets; /* them, at its next stream */
 	/* Of this stream: */
 	int64_t opened_us;
 	uint64_t asked; /* bits */

@@ -17,11 +17,11 @@ static void note_event(struct world *world, const struct event *event)
 	struct life *life = &world->lives[world->lives_count - 1];
 	if (life->count == life->capacity) {
 		life->capacity = life->capacity * 2 + 64;
-		life->numbers = realloc(life->numbers, life->capacity * sizeof(*life->numbers));
-		assert_non_null(life->numbers);
+		life->events = realloc(life->events, life->capacity * sizeof(*life->events));
+		assert_non_null(life->events);
 	}
 	uint64_t number = event->is_break ? NO_CHANGE : source_number(event->change.event_id);
-	life->numbers[life->count++] = number;
+	life->events[life->count++] = (struct logged){number, sim_now_us(world->sim)};
 	if (event->is_history_only) {
 		assert_true(number < life->begun); /* else who is at the head would miss it */
 		life->old_until = number + 1;
@@ -32,8 +32,8 @@ uint64_t life_after(const struct life *life, uint64_t sequence)
 {
 	assert_true(sequence <= life->count);
 	for (uint64_t i = sequence; i > 0; i--) {
-		if (life->numbers[i - 1] != NO_CHANGE) {
-			return life->numbers[i - 1] + 1;
+		if (life->events[i - 1].number != NO_CHANGE) {
+			return life->events[i - 1].number + 1;
 		}
 	}
 	return 0;
@@ -42,12 +42,12 @@ uint64_t life_after(const struct life *life, uint64_t sequence)
 uint64_t life_until(const struct life *life, uint64_t sequence)
 {
 	assert_true(sequence <= life->count);
-	if (sequence > 0 && life->numbers[sequence - 1] != NO_CHANGE) {
-		return life->numbers[sequence - 1] + 1;
+	if (sequence > 0 && life->events[sequence - 1].number != NO_CHANGE) {
+		return life->events[sequence - 1].number + 1;
 	}
 	for (uint64_t i = sequence; i < life->count; i++) {
-		if (life->numbers[i] != NO_CHANGE) {
-			return life->numbers[i];
+		if (life->events[i].number != NO_CHANGE) {
+			return life->events[i].number;
 		}
 	}
 	return NO_CHANGE;
@@ -181,7 +181,9 @@ struct engine_options engine_options(void)
 		.stream = {.hard_bytes = 64 << 20, .soft_bytes = 16 << 20, .soft_us = 5 * SECOND},
 		.drain_us = 5 * SECOND,
 		.retention_us = 3600 * SECOND,
-		.history = {.events = 10000, .bytes = SIZE_MAX / 2, .age_us = INT64_MAX / 2},
+		.history = {.events = HISTORY_EVENTS,
+			.bytes = SIZE_MAX / 2,
+			.age_us = HISTORY_AGE_US},
 	};
 }
 
@@ -296,7 +298,7 @@ static void make_folder(struct world *world)
 	assert_non_null(mkdtemp(world->folder));
 }
 
-static void drop_folder(const struct world *world)
+void world_forget(struct world *world)
 {
 	static const char *const files[] = {"state", "state.new", "lock"};
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -304,7 +306,23 @@ static void drop_folder(const struct world *world)
 		(void)snprintf(path, sizeof(path), "%s/%s", world->folder, files[i]);
 		(void)unlink(path);
 	}
-	assert_int_equal(rmdir(world->folder), 0);
+}
+
+static void note_legacy(const struct world *world, struct life *life)
+{
+	const struct ingest_legacy left = legacy_of(world);
+	struct model_position position;
+	life->inherits = left.marker.size > 0;
+	life->is_at_left = left.is_at_marker;
+	if (model_position_read(left.position, &position) != OK) {
+		return;
+	}
+	for (const struct life *by = world->lives; by < life; by++) {
+		if (by->epoch == position.epoch) {
+			life->left_by = by;
+			life->left_at = position.sequence;
+		}
+	}
 }
 
 void world_start(struct world *world)
@@ -328,6 +346,7 @@ void world_start(struct world *world)
 	assert_int_equal(interest_new(test_random_next(&world->random), &world->interest), OK);
 	if (world->options.has_state) {
 		open_state(world);
+		note_legacy(world, life);
 	}
 	for (size_t i = 0; i < world->options.workers; i++) {
 		open_worker(world, i);
@@ -338,9 +357,19 @@ void world_start(struct world *world)
 	open_ingest(world);
 }
 
+static void note_oldest(struct world *world)
+{
+	struct life *life = &world->lives[world->lives_count - 1];
+	for (size_t i = 0; i < world->options.workers && world->state; i++) {
+		uint64_t oldest = worker_oldest(world->workers[i].worker);
+		life->oldest_left = oldest > life->oldest_left ? oldest : life->oldest_left;
+	}
+}
+
 void world_bury(struct world *world)
 {
 	assert_true(world_has_stopped(world));
+	note_oldest(world);
 	state_close(world->state, true);
 	world->state = NULL;
 	ingest_free(world->ingest);
@@ -361,11 +390,12 @@ void world_kill(struct world *world, bool arrives)
 	while (world->state && state_is_busy(world->state)) {
 		sim_run(world->sim, sim_now_us(world->sim) + 1);
 	}
+	note_oldest(world);
 	state_close(world->state, false);
 	world->state = NULL;
 	sim_kill(world->loop, arrives);
 	for (size_t i = 0; i < world->options.workers; i++) {
-		sim_stall(world->workers[i].loop, false);
+		world_stall(world, i, false);
 		sim_kill(world->workers[i].loop, arrives);
 	}
 	if (!world->is_stopping) {
@@ -419,10 +449,11 @@ void world_close(struct world *world)
 	source_close(world);
 	sim_free(world->sim);
 	if (world->options.has_state) {
-		drop_folder(world);
+		world_forget(world);
+		assert_int_equal(rmdir(world->folder), 0);
 	}
 	for (size_t i = 0; i < world->lives_count; i++) {
-		free(world->lives[i].numbers);
+		free(world->lives[i].events);
 	}
 	assert_int_equal(world_figure(world, METRIC_streams), 0);
 	assert_int_equal(world_figure(world, METRIC_queued_bytes), 0);
@@ -467,6 +498,22 @@ static void check_always(const struct world *world)
 	}
 }
 
+void world_stall(struct world *world, size_t worker, bool stalled)
+{
+	world->workers[worker].is_stalled = stalled;
+	world->stalled_us = sim_now_us(world->sim);
+	sim_stall(world->workers[worker].loop, stalled);
+}
+
+static void note_stalls(struct world *world)
+{
+	for (size_t i = 0; i < world->options.workers; i++) {
+		if (world->workers[i].is_stalled) {
+			world->stalled_us = sim_now_us(world->sim);
+		}
+	}
+}
+
 void world_run(struct world *world, int64_t us)
 {
 	int64_t until_us = sim_now_us(world->sim) + us;
@@ -476,6 +523,7 @@ void world_run(struct world *world, int64_t us)
 		sim_run(world->sim, to_us < until_us ? to_us : until_us);
 		if (world->loop) {
 			check_always(world);
+			note_stalls(world);
 		}
 	}
 }

@@ -232,7 +232,8 @@ void ask_encode(struct buffer *buffer, unsigned id, const struct ask *ask,
 		.database = bytes_of("d"),
 		.collection = bytes_of(ask->collection),
 		.filters = &filter,
-		.filters_count = ask->kind == ASK_ALL ? 0 : 1};
+		.filters_count = ask->kind == ASK_ALL ? 0 : 1,
+		.omit_document = ask->omits};
 	assert_int_equal(encode(buffer, &subscription), OK);
 	arena_fini(&arena);
 }

@@ -1,7 +1,7 @@
 /* Gateways that are slow, that vanish, that are told to go: each is its own trouble only. */
 #include "support.h"
 
-static const struct ask all_users = {ASK_ALL, "users", 0};
+static const struct ask all_users = {ASK_ALL, "users", 0, false};
 
 static struct world *open_world(size_t workers, const struct stream_limits *limits)
 {
@@ -163,7 +163,7 @@ static void answers_go_ahead(size_t workers)
 	int64_t queued = world_figure(world, METRIC_deliveries_queued) -
 		world_figure(world, METRIC_deliveries_sent);
 	assert_true(queued > 500);
-	gateway_subscribe(gateway, 1, (struct ask){ASK_ALL, "orders", 0});
+	gateway_subscribe(gateway, 1, (struct ask){ASK_ALL, "orders", 0, false});
 	gateway_heartbeat(gateway);
 	world_run(world, SECOND);
 	assert_int_equal(gateway->accepted, 1);

@@ -18,7 +18,7 @@ enum { OPENING = 10, LOST = 20 };
 /* Something that the opening does not match, but a change that is lost. */
 static struct ask lost_alone(void)
 {
-	struct ask ask = {ASK_N_IS, "users", 0};
+	struct ask ask = {ASK_N_IS, "users", 0, false};
 	for (; ask.value < 10; ask.value++) {
 		bool is_early = false;
 		bool is_lost = false;
@@ -40,8 +40,8 @@ static void open_scene_of_transactions(
 	scene->world->source.begins_now = true;
 	scene->world->source.group = group;
 	comeback_open(&scene->gateway, scene->world, &patient, "gateway");
-	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "users", 0});
-	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "orders", 0});
+	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "users", 0, false});
+	comeback_subscribe(&scene->gateway, (struct ask){ASK_ALL, "orders", 0, false});
 	comeback_open(&scene->other, scene->world, &patient, "other");
 	comeback_subscribe(&scene->other, lost_alone());
 	world_run(scene->world, SECOND);

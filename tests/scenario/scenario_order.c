@@ -95,8 +95,8 @@ static void interest_comes_later(size_t workers)
 		for (size_t i = 0; i < workers; i++) {
 			sim_stall(world->workers[i].loop, true);
 		}
-		gateway_subscribe(gateway, 0, (struct ask){ASK_ALL, "users", 0});
-		gateway_subscribe(gateway, 1, (struct ask){ASK_N_ABOVE, "orders", 4});
+		gateway_subscribe(gateway, 0, (struct ask){ASK_ALL, "users", 0, false});
+		gateway_subscribe(gateway, 1, (struct ask){ASK_N_ABOVE, "orders", 4, false});
 		source_emit(world, 600);
 		world_run(world, SECOND);
 		uint64_t before = world->source.count;
@@ -172,8 +172,8 @@ static void unsubscribe_is_final(size_t workers)
 	options.workers = workers;
 	struct world *world = world_open(&options);
 	struct gateway *gateway = gateway_open(world);
-	gateway_subscribe(gateway, 0, (struct ask){ASK_ALL, "users", 0});
-	gateway_subscribe(gateway, 1, (struct ask){ASK_ALL, "orders", 0});
+	gateway_subscribe(gateway, 0, (struct ask){ASK_ALL, "users", 0, false});
+	gateway_subscribe(gateway, 1, (struct ask){ASK_ALL, "orders", 0, false});
 	world_run(world, SECOND);
 	emit_in_bursts(world, 5);
 	gateway_unsubscribe(gateway, 0);

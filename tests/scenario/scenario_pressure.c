@@ -1,7 +1,7 @@
 /* What is too much waits at its source: rings, ingest, HTTP/2, the Puller; and nothing is lost. */
 #include "support.h"
 
-static const struct ask all_users = {ASK_ALL, "users", 0};
+static const struct ask all_users = {ASK_ALL, "users", 0, false};
 
 /* Two workers with a gateway each; changes so large that windows fill up. */
 static struct world *open_world(size_t ring_events)

@@ -124,7 +124,7 @@ static void cut_while_held(size_t workers)
 	options.ring_events = 16;
 	struct world *world = world_open(&options);
 	struct gateway *gateway = gateway_open(world);
-	gateway_subscribe(gateway, 0, (struct ask){ASK_ALL, "users", 0});
+	gateway_subscribe(gateway, 0, (struct ask){ASK_ALL, "users", 0, false});
 	world_run(world, 2 * SECOND);
 	for (int i = 0; i < 5; i++) {
 		sim_stall(world->workers[workers - 1].loop, true);

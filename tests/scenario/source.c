@@ -58,6 +58,22 @@ static struct model_change make_change(
 	};
 }
 
+/* What it keeps on disk of when it has heard may be a minute old. */
+#define NOTED_US (62 * SECOND)
+
+static void note_sent(struct source_call *call)
+{
+	struct source *source = call->source;
+	int64_t now_us = sim_now_us(source->world->sim);
+	int64_t longest_us = source->world->options.retention_us - NOTED_US;
+	source->may_have_lost = source->may_have_lost || now_us - source->heard_us > longest_us;
+	source->heard_us = now_us;
+	if (!call->has_marker) {
+		call->has_marker = true;
+		call->first_us = now_us;
+	}
+}
+
 /* With a marker behind so many changes. */
 static enum err send_message(
 	struct source_call *call, uint64_t count, struct model_source_message *source_message)
@@ -69,6 +85,9 @@ static enum err send_message(
 	assert_int_equal(wire_source_message_encode(&message, source_message), OK);
 	enum err err = grpc_call_send(call->call, buffer_bytes(&message));
 	buffer_fini(&message);
+	if (err == OK) {
+		note_sent(call);
+	}
 	return err;
 }
 
@@ -88,7 +107,7 @@ void source_beat(struct world *world)
 {
 	struct source_call *call = world->source.call;
 	struct model_source_message message = {0};
-	if (call && call->asked && call->next == world->source.count) {
+	if (call && !world->source.is_stalled && call->asked && call->next == world->source.count) {
 		(void)!send_message(call, call->next, &message);
 	}
 }
@@ -134,7 +153,9 @@ static void on_message(void *ctx, struct bytes bytes)
 	char after[32];
 	assert_int_equal(wire_puller_request_parse(bytes, &request), OK);
 	(void)snprintf(after, sizeof(after), "%.*s", BYTES_FORMAT(request.after));
+	call->has_marker = after[0] != '\0';
 	if (!begin(call, after)) {
+		call->source->may_have_lost = true;
 		bool is_forgotten = call->next < call->source->kept_from;
 		grpc_call_finish(call->call, is_forgotten ? GRPC_INTERNAL : GRPC_INVALID_ARGUMENT,
 			is_forgotten ? "failed to start replay: forgotten" : "no marker of mine");
@@ -150,6 +171,11 @@ static void on_ended(void *ctx, enum grpc_status status, struct bytes text)
 	struct source_call *call = ctx;
 	(void)status;
 	(void)text;
+	if (!call->has_marker ||
+		(call->first_us > 0 &&
+			sim_now_us(call->source->world->sim) - call->first_us < SECOND)) {
+		call->source->may_have_lost = true;
+	}
 	if (call->source->call == call) {
 		call->source->call = NULL;
 	}
@@ -221,10 +247,18 @@ void source_close(struct world *world)
 
 void source_emit(struct world *world, uint64_t count)
 {
-	world->source.count += count;
-	if (world->source.call) {
+	uint64_t group = world->source.group > 0 ? world->source.group : 1;
+	world->source.count += (count + group - 1) / group * group;
+	if (world->source.call && !world->source.is_stalled) {
 		go_on(world->source.call);
 	}
+}
+
+void source_stall(struct world *world, bool stalled)
+{
+	world->source.is_stalled = stalled;
+	sim_stall(world->source.loop, stalled);
+	source_emit(world, 0);
 }
 
 void source_cut(struct world *world)

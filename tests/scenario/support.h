@@ -26,6 +26,9 @@
 
 #define MS INT64_C(1000)
 #define SECOND (1000 * MS)
+/* What a history keeps unless the options say less: all. */
+#define HISTORY_EVENTS 100000
+#define HISTORY_AGE_US (INT64_MAX / 2)
 #define ENGINE_ADDRESS "localhost:50052"
 #define PULLER_ADDRESS "localhost:9000"
 
@@ -47,6 +50,8 @@ struct source_call {
 	struct grpc_call *call;
 	uint64_t next; /* number of the change to be sent next */
 	bool asked;
+	bool has_marker;  /* its subscriber has one, or has been sent one: */
+	int64_t first_us; /* when */
 };
 
 struct source {
@@ -59,18 +64,24 @@ struct source {
 	uint64_t count;      /* changes that have happened */
 	size_t pad;          /* bytes that a document is the larger by */
 	uint64_t resumed_at; /* what the newest subscriber asked for */
-	uint64_t group;      /* so many changes have the same cluster time; 0: one */
-	bool begins_now;     /* for who has no marker; else with the first change */
-	uint64_t kept_from;  /* the changes before are forgotten: their markers are refused */
-	unsigned refuses;    /* so many more markers */
+	uint64_t group;      /* so many changes are a transaction, of one cluster time; 0: one */
+	bool is_stalled;
+	bool begins_now;    /* for who has no marker; else with the first change */
+	uint64_t kept_from; /* the changes before are forgotten: their markers are refused */
+	unsigned refuses;   /* so many more markers */
 	/* These are forgotten, without a word: what follows comes instead. */
 	uint64_t lost_from, lost_until;
+	/* For all that an engine can know: a marker was refused, a connection ended before it had
+	 * one, or nothing was heard for long. */
+	bool may_have_lost;
+	int64_t heard_us; /* when it has sent something last */
 };
 
 void source_open(struct world *world);
 void source_close(struct world *world);
 void source_emit(struct world *world, uint64_t count); /* so many more changes happen */
 void source_beat(struct world *world);                 /* a heartbeat, if nothing is under way */
+void source_stall(struct world *world, bool stalled);  /* it takes no turn until it goes on */
 /* The connection is lost, now, if there is one. */
 void source_cut(struct world *world);
 void source_listen(struct world *world, bool listens);
@@ -83,6 +94,7 @@ struct ask {
 	enum ask_kind kind;
 	const char *collection;
 	unsigned value;
+	bool omits; /* the document */
 };
 
 struct record { /* a delivery */
@@ -150,16 +162,27 @@ struct engine_worker {
 	struct world *world;
 	struct loop *loop;
 	struct worker *worker;
+	bool is_stalled;
 	struct loop_timer *drain_timer;
 	int64_t drain_until_us;
 	struct loop_posted drain;
 };
 
 /* From world_open or world_start to the end, and what the workers were handed in it. */
+struct logged {
+	uint64_t number; /* of the change; NO_CHANGE: a break in the source */
+	int64_t us;      /* when it was handed out */
+};
 struct life {
 	uint64_t epoch;
-	uint64_t *numbers; /* of changes, by sequence - 1; NO_CHANGE: a break in the source */
+	struct logged *events; /* by sequence - 1 */
 	size_t count, capacity;
+	bool inherits; /* it goes on where another has ended, */
+	/* which has called its newest change so; NULL: not known */
+	const struct life *left_by;
+	uint64_t left_at;
+	bool is_at_left;      /* that does not come again */
+	uint64_t oldest_left; /* by all histories, when it ended */
 	uint64_t
 		old_until; /* its changes below are history only, as another life has routed them */
 	uint64_t begun;    /* and these lives before it have got to know */
@@ -185,6 +208,7 @@ struct world {
 	char folder[64]; /* of the state; empty: none */
 	struct life lives[LIVES_MAX];
 	size_t lives_count; /* the newest is under way, unless the workers have closed */
+	int64_t stalled_us; /* when a worker has stood still last */
 	struct source source;
 	struct gateway gateways[GATEWAYS_MAX];
 	size_t gateways_count;
@@ -197,6 +221,7 @@ struct world *world_open(const struct engine_options *options);
 void world_close(struct world *world);
 /* Virtual time goes on; what must hold at any time is checked on the way. */
 void world_run(struct world *world, int64_t us);
+void world_stall(struct world *world, size_t worker, bool stalled);
 /* Until all changes have been routed by all workers and nothing is under way any more. */
 void world_settle(struct world *world);
 /* A change through ingest_push; ERR_FULL. */
@@ -210,6 +235,7 @@ bool world_has_stopped(const struct world *world);
 void world_kill(struct world *world, bool arrives);
 void world_bury(struct world *world);             /* what has stopped */
 void world_start(struct world *world);            /* its next life */
+void world_forget(struct world *world);           /* what is on disk, between two lives */
 uint64_t world_routed(const struct world *world); /* by all */
 /*
  * Changes up to a place in the log of a life: those below this number. Where no change stands, up
