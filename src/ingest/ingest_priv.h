@@ -62,10 +62,13 @@ struct bytes ingest_markers_before(struct ingest_markers *markers, uint64_t sequ
 /* Begins with the marker that another life has left. */
 enum err ingest_markers_begin(struct ingest_markers *markers, struct bytes marker) MUST_CHECK;
 /*
- * Where a new connection of the same life resumes. Before any marker is routed it is the oldest one
- * there is: its event the sink has, and without a marker what follows would be lost.
+ * Where a new connection of the same life resumes. Before any marker is routed, but that of all
+ * that the source keeps, it is the oldest one there is: its event the sink has, and without a
+ * marker what follows would be lost.
  */
 struct bytes ingest_markers_resume(const struct ingest_markers *markers);
+/* Whether that is a place: neither what is new nor all that the source keeps, by now. */
+bool ingest_markers_are_known(const struct ingest_markers *markers);
 /*
  * The source does not take `refused`: ask for all that it keeps, or if that was it, for what is
  * new. ERR_MEMORY changes nothing.

@@ -224,9 +224,17 @@ void ingest_markers_break(struct ingest_markers *markers, uint64_t sequence)
 	}
 }
 
+bool ingest_markers_are_known(const struct ingest_markers *markers)
+{
+	struct bytes marker = ingest_markers_resume(markers);
+	return marker.size > 0 && !bytes_equal(marker, bytes_of(EVERYTHING));
+}
+
 struct bytes ingest_markers_resume(const struct ingest_markers *markers)
 {
-	if (markers->routed.size == 0 && markers->count > 0) {
+	bool is_known = markers->routed.size > 0 &&
+		!bytes_equal(buffer_bytes(&markers->routed), bytes_of(EVERYTHING));
+	if (!is_known && markers->count > 0) {
 		return buffer_bytes(&entry_at(markers, 0)->text);
 	}
 	return buffer_bytes(&markers->routed);

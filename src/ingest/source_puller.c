@@ -105,7 +105,7 @@ static void break_off(struct puller_source *source, const char *why, struct byte
 		text.size > 0 ? ": " : "", BYTES_FORMAT(text), source->wait_us / 1000);
 	ingest_goto(ingest, INGEST_WAITING);
 	close_connection(source);
-	if (was_open && ingest_markers_resume(&ingest->markers).size == 0) {
+	if (was_open && !ingest_markers_are_known(&ingest->markers)) {
 		ingest_break(ingest, "the connection was lost before the first marker came");
 	}
 	source->has_heard = false;

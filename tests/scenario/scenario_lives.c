@@ -295,6 +295,26 @@ static void test_refused_in_a_transaction(void **state)
 	end_scene(&scene);
 }
 
+/*
+ * All that the Puller keeps was asked for and has been routed before, and then it forgets something
+ * while nobody follows it. It is asked for all once more, which it cannot refuse.
+ */
+static void test_forgotten_behind_everything(void **state)
+{
+	(void)state;
+	struct scene scene;
+	const struct engine_options options = with_state();
+	open_scene(&scene, &options);
+	scene.world->source.refuses = 1;
+	source_cut(scene.world);
+	world_run(scene.world, 10 * SECOND);
+	puller(&scene, false);
+	lose(&scene, true);
+	puller(&scene, true);
+	world_run(scene.world, 20 * SECOND);
+	end_scene(&scene);
+}
+
 /* A Puller that is away for longer than it keeps changes, over two lives of the engine. */
 static void test_away_over_two_lives(void **state)
 {
@@ -324,6 +344,7 @@ int main(void)
 		cmocka_unit_test(test_acknowledged_without_changes),
 		cmocka_unit_test(test_refused_at_the_marker),
 		cmocka_unit_test(test_refused_in_a_transaction),
+		cmocka_unit_test(test_forgotten_behind_everything),
 		cmocka_unit_test(test_away_over_two_lives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
