@@ -30,6 +30,10 @@ struct state {
 static bool take_snapshot(struct state *state)
 {
 	struct state_left *next = &state->next;
+	if (ingest_state(state->ingest) == INGEST_LIVE ||
+		ingest_state(state->ingest) == INGEST_HELD) {
+		state->followed_us = loop_wall_us(state->loop);
+	}
 	if (ingest_recovers(state->ingest)) {
 		return false;
 	}
@@ -46,10 +50,6 @@ static bool take_snapshot(struct state *state)
 	}
 	next->is_at_marker = ingest_marker_is_whole(state->ingest) &&
 		bytes_equal(marker, ingest_marker(state->ingest));
-	if (ingest_state(state->ingest) == INGEST_LIVE ||
-		ingest_state(state->ingest) == INGEST_HELD) {
-		state->followed_us = loop_wall_us(state->loop);
-	}
 	next->followed_us = state->followed_us;
 	return !state_left_equal(next, &state->written) ||
 		next->followed_us - state->written.followed_us > 60 * INT64_C(1000000);

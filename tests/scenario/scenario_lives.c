@@ -315,6 +315,34 @@ static void test_forgotten_behind_everything(void **state)
 	end_scene(&scene);
 }
 
+/* A life that can route nothing follows the source all the same. */
+static void test_held_until_the_end(void **state)
+{
+	(void)state;
+	struct engine_options options = with_state();
+	options.ring_events = 16;
+	options.retention_us = 100 * SECOND;
+	struct world *world = world_open(&options);
+	world_run(world, SECOND);
+	for (size_t i = 0; i < options.workers; i++) {
+		world_stall(world, i, true);
+	}
+	source_emit(world, 100);
+	world_run(world, 150 * SECOND);
+	for (size_t i = 0; i < options.workers; i++) {
+		world_stall(world, i, false);
+	}
+	world_stop(world);
+	while (!world_has_stopped(world)) {
+		world_run(world, 100 * MS);
+	}
+	world_bury(world);
+	world_start(world);
+	world_settle(world);
+	assert_int_equal(world_figure(world, METRIC_source_gaps), 0);
+	world_close(world);
+}
+
 /* A Puller that is away for longer than it keeps changes, over two lives of the engine. */
 static void test_away_over_two_lives(void **state)
 {
@@ -345,6 +373,7 @@ int main(void)
 		cmocka_unit_test(test_refused_at_the_marker),
 		cmocka_unit_test(test_refused_in_a_transaction),
 		cmocka_unit_test(test_forgotten_behind_everything),
+		cmocka_unit_test(test_held_until_the_end),
 		cmocka_unit_test(test_away_over_two_lives),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
