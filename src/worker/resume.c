@@ -61,7 +61,11 @@ static void skip_lost(struct worker_stream *stream)
 	const struct model_position last = {
 		.epoch = worker->options.remote.epoch, .sequence = oldest - 1};
 	char until[MODEL_POSITION_SIZE];
-	model_position_write(&last, until);
+	if (oldest == history_end(worker->history)) {
+		memcpy(until, worker->newest, sizeof(until)); /* which another life finds */
+	} else {
+		model_position_write(&last, until);
+	}
 	const struct model_gap gap = {.after = position_bytes(stream->position),
 		.until = position_bytes(until),
 		.reason = MODEL_GAP_TOO_OLD,

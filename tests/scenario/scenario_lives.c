@@ -315,6 +315,27 @@ static void test_forgotten_behind_everything(void **state)
 	end_scene(&scene);
 }
 
+/* What was too old has been told; the place behind it is found in the next life. */
+static void test_too_old_up_to_the_newest(void **state)
+{
+	(void)state;
+	struct scene scene;
+	struct engine_options options = with_state();
+	options.history.age_us = 5 * SECOND;
+	open_scene(&scene, &options);
+	scene.gateway.habits.never_registers = true;
+	drop(&scene);
+	source_emit(scene.world, 3);
+	world_run(scene.world, SECOND);
+	present(&scene);
+	world_run(scene.world, 15 * SECOND);
+	assert_int_equal(scene.gateway.account.gaps, 1);
+	restart(&scene);
+	world_run(scene.world, 25 * SECOND);
+	assert_int_equal(scene.gateway.account.gaps, 1);
+	end_scene(&scene);
+}
+
 /* A life that can route nothing follows the source all the same. */
 static void test_held_until_the_end(void **state)
 {
@@ -373,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_refused_at_the_marker),
 		cmocka_unit_test(test_refused_in_a_transaction),
 		cmocka_unit_test(test_forgotten_behind_everything),
+		cmocka_unit_test(test_too_old_up_to_the_newest),
 		cmocka_unit_test(test_held_until_the_end),
 		cmocka_unit_test(test_away_over_two_lives),
 	};
