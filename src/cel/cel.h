@@ -173,7 +173,12 @@ struct cel_program;
 enum err cel_compile(const struct cel_expression *expression, struct cel_regexes *regexes,
 	const struct cel_limits *limits, struct cel_program **ret_program) MUST_CHECK;
 struct cel_program *cel_program_ref(struct cel_program *program);
-void cel_program_unref(struct cel_program *program);         /* NULL is fine */
+void cel_program_unref(struct cel_program *program); /* NULL is fine */
+/* Calls `tell` for each first member of the slot's value that the program reads, as often as it
+ * does; without data for all of them. */
+typedef void (*cel_member_fn)(void *ctx, struct bytes name);
+void cel_program_members(
+	const struct cel_program *program, uint32_t slot, cel_member_fn tell, void *ctx);
 size_t cel_program_bytes(const struct cel_program *program); /* and of its patterns, about */
 
 /* One evaluation. `slots` are the scope's variables, in its order; an ERROR stands for none. */

@@ -47,8 +47,9 @@ struct event {
 	bool is_without_document; /* a DELETE whose `full_document` shows a later life */
 	bool has_identity;
 	struct event_identity identity;
-	bool is_read;                 /* `document` and `encoded` have been made */
-	bool is_refused;              /* the document is not strict JSON: `document` is NULL */
+	bool is_read;     /* `document` and `encoded` have been made */
+	bool is_refused;  /* the document is not strict JSON: `document` is NULL */
+	uint64_t skipped; /* members of `data` with one of these bits are not in `document` */
 	const struct value *document; /* the flattened document as a tape */
 	struct bytes encoded;         /* StreamerEvent, ready for every stream */
 	struct bytes encoded_bare;    /* its front: all but document_data, which comes last */
@@ -76,5 +77,15 @@ void interest_free(struct interest *interest);
 void interest_add(struct interest *interest, struct bytes database, struct bytes collection);
 void interest_remove(struct interest *interest, struct bytes database, struct bytes collection);
 bool interest_has(const struct interest *interest, struct bytes database, struct bytes collection);
+
+/*
+ * Which members of documents anybody looks at, of the first level and of any collection, by a bit
+ * for each name. Names share bits, so more may be read than is asked for. MEMBERS: all of them.
+ */
+#define EVENT_MEMBERS 64U
+unsigned event_member_bit(struct bytes name); /* below EVENT_MEMBERS */
+void interest_add_member(struct interest *interest, unsigned bit);
+void interest_remove_member(struct interest *interest, unsigned bit);
+uint64_t interest_members(const struct interest *interest);
 
 #endif

@@ -362,9 +362,16 @@ enum err match_new(const struct match_limits *limits, uint64_t seed, struct inte
 	match->residuals_max = limits->residuals;
 	match->subscription_bytes_max = limits->subscription_bytes;
 	match_index_init(&match->index, seed);
+	match->index.members.interest = interest;
 	map_init(&match->queries, &query_type, seed);
 	*ret_match = match;
 	return OK;
+}
+
+uint64_t match_members(const struct match *match)
+{
+	const struct match_members *members = &match->index.members;
+	return members->counts[EVENT_MEMBERS] > 0 ? UINT64_MAX : members->bits;
 }
 
 static void free_queries(struct match *match)

@@ -69,6 +69,10 @@ void **match_query_slot(struct match_query *query);
 /* Whether any query is about this collection: an event that nobody wants need not be read. */
 bool match_wants(const struct match *match, struct bytes database, struct bytes collection);
 
+/* The members of documents that queries look at, as bits of event_member_bit: an event that has
+ * skipped one of them is to be read again. */
+uint64_t match_members(const struct match *match);
+
 /*
  * Of an event whose id is unknown: which document somebody who asks for it by id has in mind, found
  * by its identity; the bytes are a query's. False: nobody asks for it.

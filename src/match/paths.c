@@ -66,6 +66,12 @@ static struct match_path *path_alloc(struct match_collection *collection, struct
 	return path;
 }
 
+/* Whether it is a member of the document itself. */
+static bool is_member(const struct match_path *path)
+{
+	return path->parent && !path->parent->parent;
+}
+
 /* Not held yet. */
 static enum err child_new(struct match_index *index, struct match_path *parent, struct bytes name,
 	struct match_path **ret_child)
@@ -87,6 +93,9 @@ static enum err child_new(struct match_index *index, struct match_path *parent, 
 	parent->first_child = child;
 	parent->children_count++;
 	match_path_hold(parent);
+	if (is_member(child)) {
+		match_members_add(&index->members, child->name);
+	}
 	*ret_child = child;
 	return OK;
 }
@@ -94,6 +103,9 @@ static enum err child_new(struct match_index *index, struct match_path *parent, 
 static void path_unlink(struct match_index *index, struct match_path *path)
 {
 	check(map_remove(&index->paths, path));
+	if (is_member(path)) {
+		match_members_remove(&index->members, path->name);
+	}
 	if (path->previous) {
 		path->previous->next = path->next;
 	} else {

@@ -266,6 +266,12 @@ static void copy_constant(struct match_predicate *predicate, const struct match_
 	}
 }
 
+/* The document itself, of which any member may matter. */
+static bool is_whole(const struct match_path *path)
+{
+	return path == path->collection->document;
+}
+
 static struct match_predicate *make(
 	struct match_index *index, const struct match_predicate_key *key)
 {
@@ -282,11 +288,15 @@ static struct match_predicate *make(
 		text->size = (uint32_t)key->text.size;
 		memcpy(text->data, key->text.data, key->text.size);
 		predicate->of.program = cel_program_ref(key->program);
+		match_members_of_program(&index->members, key->program, true);
 		return predicate;
 	}
 	copy_constant(predicate, key);
 	predicate->of.path = key->path;
 	match_path_hold(key->path);
+	if (is_whole(key->path)) {
+		match_members_add(&index->members, (struct bytes){NULL, 0});
+	}
 	return predicate;
 }
 
@@ -298,8 +308,12 @@ static void release(struct match_index *index, struct match_predicate *predicate
 		check(map_remove(&index->identities, predicate));
 	}
 	if (predicate->kind == CEL_PROGRAM) {
+		match_members_of_program(&index->members, predicate->of.program, false);
 		cel_program_unref(predicate->of.program);
 	} else {
+		if (is_whole(predicate->of.path)) {
+			match_members_remove(&index->members, (struct bytes){NULL, 0});
+		}
 		match_path_put(index, predicate->of.path);
 	}
 	pool_free(&index->pool, predicate, size);

@@ -584,9 +584,64 @@ static void test_without_memory(void **state)
 	}
 }
 
+/* ---- members -----------------------------------------------------------------------------------
+ */
+
+static uint64_t bit_of(const char *name)
+{
+	return (uint64_t)1 << event_member_bit(bytes_of(name));
+}
+
+/* The members that queries look at, and no others; interest is told the same. */
+static void test_members_are_told(void **state)
+{
+	static const struct {
+		const char *expression;
+		const char *names[3];
+		bool is_whole;
+	} rows[] = {
+		{"doc.room == 'a'", {"room"}, false},
+		{"doc.room.floor == 1 || doc.kind in ['x', 'y']", {"room", "kind"}, false},
+		{"has(doc.author.name)", {"author"}, false},
+		{"(doc.likes * 31 + size(doc.text)) % 7 == 3", {"likes", "text"}, false},
+		{"doc.room == 'a' && doc.tags.exists(t, t > 2)",
+			{"room", "tags"}, false},
+		{"has(doc.a) == has(doc.b.c)", {"a", "b"}, false},
+		{"doc.exists(k, k == 'a')", {NULL}, true},
+		{"doc['ro' + doc.m] == 1", {NULL}, true},
+		{"'a' in doc", {NULL}, true},
+		{"_id == 'u1'", {NULL}, false},
+	};
+	(void)state;
+	struct interest *interest = NULL;
+	assert_int_equal(interest_new(7, &interest), OK);
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct match *match = NULL;
+		assert_int_equal(match_new(&test_match_limits, 11, interest, NULL, &match), OK);
+		uint64_t expected = rows[i].is_whole ? UINT64_MAX : 0;
+		for (size_t k = 0; k < COUNT(rows[i].names) && rows[i].names[k]; k++) {
+			expected |= bit_of(rows[i].names[k]);
+		}
+		struct match_query *query = get(match, "", rows[i].expression);
+		struct match_query *other = get(match, "other == 1", "");
+		expected |= bit_of("other");
+		assert_true(match_members(match) == expected);
+		assert_true(interest_members(interest) == expected);
+		match_query_put(match, query);
+		assert_true(match_members(match) == bit_of("other"));
+		assert_true(interest_members(interest) == bit_of("other"));
+		match_query_put(match, other);
+		assert_true(match_members(match) == 0);
+		assert_true(interest_members(interest) == 0);
+		match_free(match);
+	}
+	interest_free(interest);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_members_are_told),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_same_query),
 		cmocka_unit_test(test_different_programs),
