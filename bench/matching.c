@@ -152,10 +152,12 @@ static enum err make_changes(struct run *run, uint64_t first, size_t count)
 static enum err make_events(struct run *run)
 {
 	enum err err = OK;
+	uint64_t skipped = run->options->trusts_json ? ~match_members(run->engine.match) : 0;
 	int64_t start_ns = measure_now_ns();
 	for (size_t i = 0; err == OK && i < run->changes_count; i++) {
 		struct event **place = &run->events[i];
-		err = matching_event_make(&run->changes[i], ++run->sequence, &run->scratch, place);
+		err = matching_event_make(
+			&run->changes[i], ++run->sequence, skipped, &run->scratch, place);
 		if (err == OK) {
 			run->events_count++;
 			err = matching_event_identify(run->engine.match, place);

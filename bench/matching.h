@@ -65,9 +65,10 @@ enum err matching_files_write(const struct matching_source *source, const char *
 
 struct matching_options {
 	uint64_t seed;
-	bool verifies;  /* every result against a look at every subscription */
-	bool is_busy;   /* other processes take their share: the processor's time is measured */
-	FILE *complain; /* where differences are told */
+	bool verifies;    /* every result against a look at every subscription */
+	bool trusts_json; /* of a document only what subscriptions look at is read */
+	bool is_busy;     /* other processes take their share: the processor's time is measured */
+	FILE *complain;   /* where differences are told */
 	/* May be NULL: an event and a subscription that matched. */
 	enum err (*matched)(void *ctx, struct bytes event_id, struct bytes subscription_id);
 	void (*progress)(void *ctx, const char *what, uint64_t done, uint64_t of); /* may be NULL */

@@ -33,7 +33,7 @@ static void find_facts(const struct model_change *change, bool has_document, boo
 	}
 }
 
-enum err matching_event_make(const struct model_change *change, uint64_t sequence,
+enum err matching_event_make(const struct model_change *change, uint64_t sequence, uint64_t skipped,
 	struct arena *scratch, struct event **ret_event)
 {
 	struct wire_document_head head = {0};
@@ -54,6 +54,7 @@ enum err matching_event_make(const struct model_change *change, uint64_t sequenc
 	const struct wire_event_options options = {.json_depth_max = MATCHING_JSON_DEPTH_MAX,
 		.read = true,
 		.sequence = sequence,
+		.skipped = skipped,
 		.identity = facts.has_identity ? &identity : NULL,
 		.is_purge = change->kind == MODEL_CHANGE_DELETE,
 		.is_without_document = facts.sets_deleted};

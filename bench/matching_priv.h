@@ -70,7 +70,7 @@ enum err matching_engine_match(struct matching_engine *engine, struct event *con
 enum err matching_change_parse(const struct matching_line *line, struct arena *arena,
 	struct err_info *info, struct model_change *ret_change, bool *ret_is_change) MUST_CHECK;
 /* As ingest makes it, but for what it remembers of earlier changes. Read. */
-enum err matching_event_make(const struct model_change *change, uint64_t sequence,
+enum err matching_event_make(const struct model_change *change, uint64_t sequence, uint64_t skipped,
 	struct arena *scratch, struct event **ret_event) MUST_CHECK;
 /* As a worker does: in place of a purge of an unknown document that somebody asks for by its id. */
 enum err matching_event_identify(const struct match *match, struct event **event) MUST_CHECK;

@@ -16,7 +16,7 @@ struct bench {
 	const char *workload, *events, *rules_path;
 	const char *write_rules, *write_events;
 	uint64_t subscriptions, seed;
-	bool is_json, verifies, prints_matches, lists, is_busy;
+	bool is_json, verifies, prints_matches, lists, is_busy, trusts_json;
 	uint64_t events_count; /* of a workload */
 	struct bench_output output;
 	struct bench_matches matches;
@@ -57,6 +57,7 @@ static enum cli_status measure(struct bench *bench, const struct matching_source
 	const struct matching_options options = {.seed = bench->seed,
 		.verifies = bench->verifies,
 		.is_busy = bench->is_busy,
+		.trusts_json = bench->trusts_json,
 		.complain = stderr,
 		.matched = bench->prints_matches ? take_match : NULL,
 		.progress = take_progress,
@@ -228,6 +229,8 @@ static enum cli_status run_match(const struct cli_command *command, int count, c
 			.flag = &bench.prints_matches},
 		{"busy", NULL, "the machine is: measure the processor's time, not elapsed time",
 			.flag = &bench.is_busy},
+		{"trust-json", NULL, "of a document read and check only what subscriptions look at",
+			.flag = &bench.trusts_json},
 		{"json", NULL, "one JSON object a line", .flag = &bench.is_json},
 		{"write-rules", "FILE", "write the workload's rules, and measure nothing",
 			.text = &bench.write_rules},

@@ -16,7 +16,7 @@ struct serve {
 	const char *source;
 	const char *listen;
 	const char *state_dir;
-	bool skip_bad, exit_at_end, log_debug;
+	bool skip_bad, exit_at_end, trust_json, log_debug;
 };
 
 /* Sets where changes come from. */
@@ -123,6 +123,8 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 			.flag = &serve.skip_bad},
 		{"exit-at-end", NULL, "of a file: end when all of it has been delivered",
 			.flag = &serve.exit_at_end},
+		{"trust-json", NULL, "of a document read and check only what subscriptions look at",
+			.flag = &serve.trust_json},
 		{"log-debug", NULL, "log more", .flag = &serve.log_debug},
 		{0},
 	};
@@ -138,6 +140,7 @@ static enum cli_status run(const struct cli_command *command, int count, char **
 	options.listen_address = serve.listen;
 	options.state_dir = serve.state_dir;
 	options.skip_bad = serve.skip_bad;
+	options.trust_json = serve.trust_json;
 	options.log_fd = STDERR_FILENO;
 	options.log_debug = serve.log_debug;
 	return serve_until_end(command, &serve, &options);

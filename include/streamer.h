@@ -78,6 +78,7 @@ struct streamer_options {
 	const char *listen_address; /* for gateways; port 0 takes a free one; NULL: none */
 	const char *state_dir;      /* PULLER: a folder that lets the next life go on; NULL: none */
 	bool skip_bad;              /* NDJSON: skip lines that are no change, counted and logged */
+	bool trust_json;            /* of a document only what subscriptions look at is checked */
 	int log_fd;                 /* one line per message; -1: none */
 	bool log_debug;
 	int64_t limits[STREAMER_LIMITS_MAX]; /* by streamer_options_set */
@@ -102,8 +103,7 @@ struct streamer;
 
 /*
  * Starts an engine: it listens when this returns, and connects to its source by itself, for as long
- * as that takes. STREAMER_IO: the address cannot be listened on; STREAMER_INVALID: an option cannot
- * be.
+ * as it takes. STREAMER_IO: the address cannot be listened on; STREAMER_INVALID: a wrong option.
  */
 enum streamer_err streamer_open(const struct streamer_options *options,
 	struct streamer_failure *failure, struct streamer **ret_streamer);

@@ -69,6 +69,7 @@ struct ingest_options {
 	int64_t backoff_min_us, backoff_max_us;
 	int64_t retention_us; /* PULLER: it keeps changes for so long */
 	bool keeps_markers;   /* for ingest_marker_before */
+	bool trusts_json;     /* what nobody looks at is not checked */
 	/* PULLER: what another life has left; a marker that is empty: nothing */
 	struct ingest_legacy legacy;
 	bool skip_bad; /* NDJSON: a bad line is counted, logged and skipped; else it ends in FAILED

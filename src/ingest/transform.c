@@ -129,6 +129,9 @@ static void plan_event(
 	}
 	plan->head.deleted = facts->is_deleted || facts->sets_deleted;
 	plan->options.read = is_wanted(ingest, plan);
+	if (ingest->options.trusts_json && ingest->options.interest) {
+		plan->options.skipped = ~interest_members(ingest->options.interest);
+	}
 }
 
 enum err ingest_transform(struct ingest *ingest, const struct model_change *change,

@@ -567,6 +567,7 @@ static enum err make_ingest(struct streamer *streamer)
 		.backoff_max_us = limits[OPTION_puller_backoff_max_ms] * 1000,
 		.retention_us = limits[OPTION_puller_retention_ms] * 1000,
 		.keeps_markers = streamer->state != NULL,
+		.trusts_json = streamer->options.trust_json,
 		.legacy = legacy_of(streamer),
 		.skip_bad = streamer->options.skip_bad,
 		.log = &streamer->log,

@@ -211,6 +211,18 @@ static bool are_plain(struct wire_members members, struct bytes text)
 	return true;
 }
 
+static size_t write_pieces(const struct wire_pieces *pieces, char *place)
+{
+	struct wire_writer writer = {.place = place};
+	for (size_t i = 0; i < pieces->count; i++) {
+		if (i > 0) {
+			wire_put_raw(&writer, (struct bytes){",", 1});
+		}
+		wire_put_raw(&writer, pieces->items[i]);
+	}
+	return writer.size;
+}
+
 /* Members with nothing but a comma between them go out in one piece. */
 static size_t write_plain(
 	struct bytes object, struct wire_members members, unsigned dropped, char *place)
@@ -259,8 +271,8 @@ size_t wire_document_size_max(const struct wire_document_head *head)
 		head->created_at.size + SYSTEM_TEXT.size;
 }
 
-/* Of the user's members those go that the system has too; `deleted` is one on tombstones only. */
-static unsigned dropped_names(const struct wire_document_head *head)
+/* `deleted` is one on tombstones only. */
+unsigned wire_dropped_names(const struct wire_document_head *head)
 {
 	return 1U << WIRE_NAME_ID | 1U << WIRE_NAME_COLLECTION |
 		(unsigned)(head->version.size > 0) << WIRE_NAME_VERSION |
@@ -269,15 +281,26 @@ static unsigned dropped_names(const struct wire_document_head *head)
 		(unsigned)head->deleted << WIRE_NAME_DELETED;
 }
 
+/* By whichever is the shortest way. */
+static size_t write_data(
+	const struct wire_document_head *head, const struct wire_members *data, char *place)
+{
+	unsigned dropped = wire_dropped_names(head);
+	if (data->pieces && data->pieces->are_all) {
+		return write_pieces(data->pieces, place);
+	}
+	if (!data->pieces && are_plain(*data, head->data)) {
+		return write_plain(head->data, *data, dropped, place);
+	}
+	return wire_members_write(head->data, dropped, place);
+}
+
 size_t wire_document_write(
 	const struct wire_document_head *head, struct wire_members data, char *place)
 {
 	struct wire_writer writer = {.place = place};
-	unsigned dropped = dropped_names(head);
 	wire_put_raw(&writer, TEXT("{"));
-	writer.size += are_plain(data, head->data)
-		? write_plain(head->data, data, dropped, place + 1)
-		: wire_members_write(head->data, dropped, place + 1);
+	writer.size += write_data(head, &data, place + 1);
 	write_system_member(&writer, TEXT(",\"version\":"), head->version);
 	write_system_member(&writer, TEXT(",\"updatedAt\":"), head->updated_at);
 	write_system_member(&writer, TEXT(",\"createdAt\":"), head->created_at);

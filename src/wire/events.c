@@ -75,14 +75,9 @@ static struct wire_document_head moved_head(
 
 /* ---- the flattened document ------------------------------------------------------------------ */
 
-/* The last member of each name that means something to us; NULL where there is none. */
-struct named {
-	const struct value *members[WIRE_NAMES];
-};
-
-static struct named find_named(const struct value *object)
+struct wire_named wire_find_named(const struct value *object)
 {
-	struct named found = {{NULL}};
+	struct wire_named found = {{NULL}};
 	const struct value *end = value_after(object);
 	for (const struct value *name = object + 1; name < end; name = value_after(name + 1)) {
 		found.members[wire_name_of(value_text(name))] = name + 1;
@@ -93,7 +88,7 @@ static struct named find_named(const struct value *object)
 struct cells {
 	struct value *place;      /* the object's own cell */
 	const struct value *data; /* whose members it begins with, cell by cell; may be NULL */
-	struct named said;        /* in data */
+	struct wire_named said;   /* in data */
 	size_t count;
 	uint32_t members;
 };
@@ -130,18 +125,18 @@ static void begin_with_data(struct cells *cells, const struct value *data)
 	cells->count = 1;
 	if (data) {
 		cells->data = data;
-		cells->said = find_named(data);
+		cells->said = wire_find_named(data);
 		cells->members = data->size;
 		add_cells(cells, data + 1, (size_t)(value_after(data) - data) - 1);
 	}
 }
 
-/* `root` is the full document's cell, `system` what it has. *ret_members: of the user's own. */
+/* `system` is what the document has, on a tape of so many cells. *ret_members: of the user's own.
+ */
 static enum err flatten(struct event *event, const struct wire_document_head *head,
-	const struct value *root, const struct named *system, struct wire_members *ret_members)
+	const struct wire_named *system, size_t whole, struct wire_members *ret_members)
 {
 	/* What is not `data` in the document bounds what the system's values take. */
-	size_t whole = (size_t)(value_after(root) - root);
 	struct cells cells = {.place = arena_alloc(&event->arena,
 				      (whole + 1 + SYSTEM_CELLS_MAX) * sizeof(*cells.place))};
 	if (!cells.place) {
@@ -149,7 +144,7 @@ static enum err flatten(struct event *event, const struct wire_document_head *he
 	}
 	const struct value *data = system->members[WIRE_NAME_DATA];
 	begin_with_data(&cells, data && data->kind == VALUE_OBJECT ? data : NULL);
-	*ret_members = (struct wire_members){cells.place + 1, cells.members};
+	*ret_members = (struct wire_members){.first = cells.place + 1, .count = cells.members};
 	const struct value *said = cells.said.members[WIRE_NAME_ID];
 	if (said && said->kind == VALUE_STRING && said->size > 0) {
 		event->document_id = value_text(said);
@@ -208,30 +203,43 @@ static enum err scan_id(struct event *event, struct bytes data)
 	return err;
 }
 
-/* ERR_CORRUPT, ERR_LIMIT: the document is refused. */
-static enum err read_document(struct event *event, const struct wire_document_head *head,
-	uint32_t json_depth_max, struct err_info *info, struct wire_members *ret_members)
+static enum err read_strictly(struct event *event, uint32_t json_depth_max, struct tape *tape,
+	struct err_info *info, struct wire_reading *reading)
 {
-	static const struct value nothing = {.kind = VALUE_OBJECT, .as.span = 1};
-	static const struct named no_members;
+	enum err err =
+		json_read(event->change.full_document, json_depth_max, &event->arena, tape, info);
+	if (err != OK) {
+		return err;
+	}
+	const struct value *root = tape->cells;
+	if (root->kind == VALUE_OBJECT) {
+		reading->system = wire_find_named(root);
+	}
+	return check_shape(root, reading->system.members[WIRE_NAME_DATA], info);
+}
+
+/* ERR_CORRUPT, ERR_LIMIT: the document is refused. `reading` is zero. */
+static enum err read_document(struct event *event, const struct wire_document_head *head,
+	uint32_t json_depth_max, struct err_info *info, struct wire_reading *reading,
+	struct wire_members *ret_members)
+{
 	if (event->change.full_document.size == 0) {
-		return flatten(event, head, &nothing, &no_members, ret_members);
+		return flatten(event, head, &reading->system, 0, ret_members);
 	}
 	if (event->is_without_document) {
 		enum err scanned = scan_id(event, head->data);
-		return scanned == OK ? flatten(event, head, &nothing, &no_members, ret_members)
+		return scanned == OK ? flatten(event, head, &reading->system, 0, ret_members)
 				     : scanned;
 	}
 	struct tape tape = {0};
-	enum err err =
-		json_read(event->change.full_document, json_depth_max, &event->arena, &tape, info);
+	enum err err = event->skipped != 0
+		? wire_skim(event, head, json_depth_max, &tape, info, reading)
+		: read_strictly(event, json_depth_max, &tape, info, reading);
 	if (err == OK) {
-		const struct value *root = tape.cells;
-		struct named system = root->kind == VALUE_OBJECT ? find_named(root) : no_members;
-		err = check_shape(root, system.members[WIRE_NAME_DATA], info);
-		if (err == OK) {
-			err = flatten(event, head, root, &system, ret_members);
-		}
+		err = flatten(event, head, &reading->system, tape.count, ret_members);
+	}
+	if (err == OK && event->skipped != 0) {
+		ret_members->pieces = &reading->pieces;
 	}
 	tape_fini(&tape);
 	return err;
@@ -306,7 +314,8 @@ static enum err read_and_encode(struct event *event, const struct wire_document_
 	uint32_t json_depth_max, struct err_info *info, char *place)
 {
 	struct wire_members members = {0};
-	enum err err = read_document(event, head, json_depth_max, info, &members);
+	struct wire_reading reading = {0};
+	enum err err = read_document(event, head, json_depth_max, info, &reading, &members);
 	if (err == ERR_CORRUPT || err == ERR_LIMIT) {
 		event->is_refused = true;
 		err = scan_id(event, head->data);
@@ -342,6 +351,7 @@ static enum err fill(struct event *event, const struct model_change *change,
 	event->id_is_unknown = options->is_identified;
 	event->is_purge = options->is_purge;
 	event->is_without_document = options->is_without_document;
+	event->skipped = options->read && head->is_object ? options->skipped : 0;
 	event->has_identity = options->identity != NULL;
 	if (options->identity) {
 		event->identity = *options->identity;

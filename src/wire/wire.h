@@ -68,6 +68,8 @@ struct wire_event_options {
 	bool is_identified;
 	/* of the change's store id; NULL: that names no document */
 	const struct event_identity *identity;
+	/* members of `data` that need not be read, nor checked, by event_member_bit; 0: strict */
+	uint64_t skipped;
 	bool is_purge; /* see struct event */
 	bool is_without_document;
 };
@@ -89,18 +91,18 @@ enum wire_update_says wire_update_says(struct bytes update);
 
 /*
  * Makes the event of a change: copies its bytes, sets collection, document id and operation, and
- * reads it if told to. A document that is not strict JSON gives an event with is_refused (and what
- * could be read of collection and id). `info` (may be NULL) says why a document was refused.
- * `head` is of this change's own full_document. ERR_INVALID: an event id or a database that is not
- * UTF-8.
+ * reads it if told to, but for what may be skipped. A document that is not strict JSON gives an
+ * event with is_refused (and what could be read of collection and id). `info` (may be NULL) says
+ * why a document was refused. `head` is of this change's own full_document. ERR_INVALID: an event
+ * id or a database that is not UTF-8.
  */
 enum err wire_event_make(const struct model_change *change, enum model_operation operation,
 	const struct wire_document_head *head, const struct wire_event_options *options,
 	struct err_info *info, struct event **ret_event) MUST_CHECK;
 
 /*
- * A read and encoded copy of an event that was made unread, for whoever needs it later than ingest
- * thought. Private to the caller's thread; the shared event stays as it is.
+ * A copy of an event, strictly read as a whole and encoded, for whoever needs it, or more of it,
+ * later than ingest thought. Private to the caller's thread; the shared event stays as it is.
  */
 enum err wire_event_read(
 	const struct event *event, uint32_t json_depth_max, struct event **ret_event) MUST_CHECK;

@@ -174,11 +174,46 @@ static inline enum wire_name wire_name_of(struct bytes name)
  */
 size_t wire_members_write(struct bytes object, unsigned dropped, char *place);
 
+/* The last member of each name that means something to us; NULL where there is none. */
+struct wire_named {
+	const struct value *members[WIRE_NAMES];
+};
+struct wire_named wire_find_named(const struct value *object);
+
+/* ---- skim.c: documents of a source that is trusted ------------------------------------------- */
+
+/* What goes out of `data`, in pieces of its text that commas belong between. */
+#define WIRE_PIECES_MAX 8
+struct wire_pieces {
+	struct bytes items[WIRE_PIECES_MAX];
+	size_t count;
+	bool are_all; /* false: there are more, and the text is to be walked again */
+};
+
+/* What has been read of a full document, beside the tape: where it all is. */
+struct wire_reading {
+	struct wire_named system;
+	struct wire_pieces pieces; /* of one that was skimmed */
+};
+
+/*
+ * Reads of an event's `data` what it may not skip, and what the system has, onto an empty tape.
+ * Each value is read strictly; what is passed over is not looked at. `head` is of the event's own
+ * document. ERR_CORRUPT, ERR_LIMIT, ERR_MEMORY.
+ */
+enum err wire_skim(struct event *event, const struct wire_document_head *head,
+	uint32_t json_depth_max, struct tape *tape, struct err_info *info,
+	struct wire_reading *ret_reading) MUST_CHECK;
+
 /* The members of an object on a tape: the first one's name, and how many there are. */
 struct wire_members {
 	const struct value *first;
 	size_t count;
+	const struct wire_pieces *pieces; /* the tape has not all of them, but these; else NULL */
 };
+
+/* Of the user's members those go that the system has too: a bit for each name. */
+unsigned wire_dropped_names(const struct wire_document_head *head);
 
 /* The document as consumers see it, spliced from a strict full document, of whose text head->data
  * `data` was read. */

@@ -27,8 +27,8 @@ enum err worker_own_event(const struct worker *worker, struct event **event)
 	if (match_identify(worker->match, shared, &collection, &id)) {
 		return wire_event_identify(shared, collection, id, json_depth_max, event);
 	}
-	if (!shared->is_read &&
-		match_wants(worker->match, shared->change.database, shared->collection)) {
+	bool lacks = !shared->is_read || (match_members(worker->match) & shared->skipped) != 0;
+	if (lacks && match_wants(worker->match, shared->change.database, shared->collection)) {
 		return wire_event_read(shared, json_depth_max, event);
 	}
 	return OK;

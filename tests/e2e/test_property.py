@@ -445,7 +445,8 @@ def play(checks, seed, counts):
                               "filters": []})
     subscriptions.append({"id": "last", "database": DATABASE, "collection": LAST, "filters": []})
     puller = Puller()
-    streamer, address = peers.serve("--puller", puller.address)
+    trust = ["--trust-json"] if seed % 2 else []
+    streamer, address = peers.serve("--puller", puller.address, *trust)
     puller.wait_subscribers(1)
     channel = peers.channel(address)
     stream = peers.Stream(channel)

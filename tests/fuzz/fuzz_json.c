@@ -112,6 +112,23 @@ static void check_delivered(const struct event *event, struct arena *arena)
 	check(is_within(document, event->document) && is_within(event->document, document));
 }
 
+/* Whatever is skipped: what is fine goes out the same, and nothing else does harm. */
+static void fuzz_skipping(const struct event *now, const struct model_change *change,
+	const struct wire_document_head *head, uint32_t depth_max)
+{
+	static const uint64_t skipped[] = {UINT64_MAX, 0x5555555555555555, 0x00FF00FF00FF00FF};
+	for (size_t i = 0; i < sizeof(skipped) / sizeof(skipped[0]); i++) {
+		const struct wire_event_options options = {.json_depth_max = depth_max,
+			.read = true,
+			.received_us = 3,
+			.skipped = skipped[i]};
+		struct event *event;
+		check(wire_event_make(change, MODEL_UPDATE, head, &options, NULL, &event) == OK);
+		check(now->is_refused || bytes_equal(now->encoded, event->encoded));
+		event_unref(event);
+	}
+}
+
 /* The event of a document, read at once and read later, is the same. */
 static void fuzz_document(struct bytes document, uint32_t depth_max, struct arena *arena)
 {
@@ -133,6 +150,7 @@ static void fuzz_document(struct bytes document, uint32_t depth_max, struct aren
 	check(now->is_refused == later->is_refused);
 	check(bytes_equal(now->encoded, later->encoded));
 	check_delivered(now, arena);
+	fuzz_skipping(now, &change, &head, depth_max);
 	event_unref(now);
 	event_unref(unread);
 	event_unref(later);

@@ -154,14 +154,18 @@ static inline void subscribe(struct rig *rig, size_t i, const char *id, const ch
 	worker_subscribe(rig->attached[i], &subscription, &fine);
 }
 
-static inline enum err push(struct rig *rig, const char *line, bool is_read)
+static inline enum err push_made(struct rig *rig, struct event *event)
 {
-	struct event *event = make_event(line, rig->sequence + 1, is_read);
 	enum err err = worker_push(rig->worker, event);
 	rig->sequence += err == OK ? 1 : 0;
 	assert_true(err == OK || event->holders == 1);
 	event_unref(event);
 	return err;
+}
+
+static inline enum err push(struct rig *rig, const char *line, bool is_read)
+{
+	return push_made(rig, make_event(line, rig->sequence + 1, is_read));
 }
 
 /* The next item; its bytes are gone. */

@@ -615,12 +615,108 @@ static void check_random(struct bytes text, size_t *read)
 	arena_fini(&arena);
 }
 
+static void check_member(const struct event *event, const char *name, int64_t integer)
+{
+	const struct value *value = value_member(event->document, bytes_of(name));
+	check(value);
+	assert_int_equal(value->kind, VALUE_INT);
+	assert_int_equal(value->as.integer, integer);
+}
+
+static bool may_be_skipped(struct bytes name, uint64_t skipped)
+{
+	static const char *const kept[] = {
+		"id", "data", "version", "deleted", "createdAt", "updatedAt", "collection"};
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		if (bytes_equal(name, bytes_of(kept[i]))) {
+			return false;
+		}
+	}
+	return skipped >> event_member_bit(name) & 1;
+}
+
+/* What is looked at is as if all had been read, and so is what goes out. */
+static void check_skipping(struct bytes text, uint64_t skipped, size_t *missing)
+{
+	struct wire_event_options options = reading;
+	struct event *whole = make_of(text, &options, NULL);
+	options.skipped = skipped;
+	struct event *skimmed = make_of(text, &options, NULL);
+	struct event *again = read_later(skimmed, DEPTH);
+	assert_same_event(whole, again);
+	assert_int_equal(again->skipped, 0);
+	if (!whole->is_refused) {
+		assert_false(skimmed->is_refused);
+		assert_bytes(skimmed->encoded, whole->encoded);
+		assert_bytes(skimmed->document_id, whole->document_id);
+		const struct value *end = value_after(whole->document);
+		for (const struct value *name = whole->document + 1; name < end;
+			name = value_after(name + 1)) {
+			struct bytes text_of_name = value_text(name);
+			const struct value *seen = value_member(skimmed->document, text_of_name);
+			bool is_missing = may_be_skipped(text_of_name, skipped);
+			assert_int_equal(seen == NULL, is_missing);
+			assert_true(is_missing ||
+				value_equal(seen, value_member(whole->document, text_of_name)));
+			*missing += is_missing;
+		}
+		assert_true(has_all(skimmed->document, whole->document));
+	}
+	event_unref(whole);
+	event_unref(skimmed);
+	event_unref(again);
+}
+
+static void test_what_is_skipped_is_not_checked(void **state)
+{
+	(void)state;
+	struct wire_event_options options = reading;
+	const char *text = "{\"collection\":\"c\",\"data\":{\"id\":\"i\",\"a\":01x,\"b\":2,"
+			   "\"a\":tru}}";
+	struct event *event = make_event(text, &options);
+	assert_true(event->is_refused);
+	event_unref(event);
+	options.skipped = (uint64_t)1 << event_member_bit(bytes_of("a"));
+	assert_int_not_equal(event_member_bit(bytes_of("a")), event_member_bit(bytes_of("b")));
+	event = make_event(text, &options);
+	assert_false(event->is_refused);
+	check_member(event, "b", 2);
+	assert_null(value_member(event->document, bytes_of("a")));
+	assert_bytes(
+		delivery_of(event->encoded).document, bytes_of("{\"a\":01x,\"b\":2,\"a\":tru}"));
+	event_unref(event);
+	/* what is looked at is */
+	options.skipped = ~options.skipped;
+	event = make_event(text, &options);
+	assert_true(event->is_refused);
+	event_unref(event);
+	struct err_info info = {0};
+	event = make_of(bytes_of("{\"collection\":\"c\",\"data\":[1]}"), &options, &info);
+	assert_true(event->is_refused);
+	assert_text(bytes_of(info.text),
+		"the document's data is no object, or cannot be followed to its end");
+	event_unref(event);
+}
+
+/* More pieces than are kept at hand. */
+static void test_skipping_with_spaces(void **state)
+{
+	(void)state;
+	size_t missing = 0;
+	check_skipping(bytes_of("{\"collection\":\"c\",\"data\":{ \"a\" : 1 , \"b\" : 2 , "
+				"\"c\":3 , \"d\":4 ,\"e\":5, \"f\":6 , \"g\":7 , \"h\":8 , "
+				"\"i\":9 , \"j\":[ ] , \"k\":{} , \"l\":null } ,\"version\":3}"),
+		UINT64_MAX, &missing);
+	assert_int_equal(missing, 12);
+}
+
 static void test_random_documents(void **state)
 {
 	(void)state;
 	struct test_random random = test_random_start("test_random_documents");
 	struct buffer text = {0};
 	size_t read = 0;
+	size_t missing = 0;
 	for (unsigned round = 0; round < 20000; round++) {
 		text.size = 0;
 		proto_raw(&text, bytes_of("{\"collection\":\"users\",\"data\":"));
@@ -638,20 +734,15 @@ static void test_random_documents(void **state)
 			text.size -= test_random_below(&random, 2);
 		}
 		check_random(buffer_bytes(&text), &read);
+		uint64_t skipped = test_random_next(&random);
+		check_skipping(buffer_bytes(&text), skipped, &missing);
 	}
 	assert_true(read > 2000);
+	assert_true(missing > 300);
 	buffer_fini(&text);
 }
 
 /* ---- what the system says of a member, and where members stand ------------------------------- */
-
-static void check_member(const struct event *event, const char *name, int64_t integer)
-{
-	const struct value *value = value_member(event->document, bytes_of(name));
-	check(value);
-	assert_int_equal(value->kind, VALUE_INT);
-	assert_int_equal(value->as.integer, integer);
-}
 
 /* Scalars of the user's are written over, so that each name stands once; others are overridden. */
 static void test_system_values_count(void **state)
@@ -728,6 +819,8 @@ int main(void)
 		cmocka_unit_test(test_bare_front),
 		cmocka_unit_test(test_document_sizes),
 		cmocka_unit_test(test_events_without_memory),
+		cmocka_unit_test(test_what_is_skipped_is_not_checked),
+		cmocka_unit_test(test_skipping_with_spaces),
 		cmocka_unit_test(test_random_documents),
 		cmocka_unit_test(test_system_values_count),
 		cmocka_unit_test(test_members_as_they_stand),

@@ -54,6 +54,48 @@ static void what_ingest_left_unread_is_read(void **state)
 	rig_close(&rig);
 }
 
+static void subscribe_to_name(struct rig *rig, size_t i, const char *id, const char *name)
+{
+	const struct value value = value_string(bytes_of(name));
+	const struct model_filter filter = {
+		.field = bytes_of("name"), .op = bytes_of("=="), .value = &value};
+	const struct model_subscription subscription = {.id = bytes_of(id),
+		.database = bytes_of("d"),
+		.collection = bytes_of("users"),
+		.filters = &filter,
+		.filters_count = 1};
+	const struct err_info fine = {0};
+	worker_subscribe(rig->attached[i], &subscription, &fine);
+	(void)pop(rig, i, STREAM_ANSWER);
+}
+
+/* Ingest has skipped what nobody looked at; since then somebody does. */
+static void what_ingest_has_skipped_is_read(void **state)
+{
+	static const char ada[] = "{\"op\":\"insert\",\"database\":\"d\",\"collection\":\"users\","
+				  "\"id\":\"1\",\"data\":{\"name\":\"ada\",\"age\":7}}";
+	struct rig rig;
+	(void)state;
+	rig_open(&rig);
+	size_t one = attach(&rig, &wide);
+	subscribe_to_name(&rig, one, "a", "ada");
+	for (uint64_t sequence = 1; sequence <= 2; sequence++) {
+		const struct wire_event_options options = {.json_depth_max = 100,
+			.read = true,
+			.sequence = sequence,
+			.skipped = sequence == 1 ? UINT64_MAX : 0};
+		struct event *event = make_event_with(ada, &options);
+		bool has_name = value_member(event->document, bytes_of("name"));
+		assert_int_equal(has_name, sequence == 2);
+		assert_int_equal(push_made(&rig, event), OK);
+	}
+	run(&rig, 1000);
+	pop_delivery(&rig, one, 1, "a");
+	pop_delivery(&rig, one, 2, "a");
+	check_empty(&rig, one);
+	rig_close(&rig);
+}
+
 /* A delete that only its document's identity names: who asked for that document makes it known. */
 static void an_unknown_delete_is_identified(void **state)
 {
@@ -493,6 +535,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_go_from_the_ring_to_their_streams),
 		cmocka_unit_test(what_ingest_left_unread_is_read),
+		cmocka_unit_test(what_ingest_has_skipped_is_read),
 		cmocka_unit_test(an_unknown_delete_is_identified),
 		cmocka_unit_test(a_full_ring_takes_nothing),
 		cmocka_unit_test(a_backlog_is_routed_whole),
