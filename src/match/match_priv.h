@@ -11,6 +11,7 @@
 
 #include "compile_priv.h"
 #include "evaluate_priv.h"
+#include "members_priv.h"
 #include "scope_priv.h"
 
 /* Most of what is looked at begins in one line of the cache and ends in the next. */
@@ -191,13 +192,6 @@ struct match_collection {
 	char memory[];
 };
 
-/* Which members of documents queries read, by event_member_bit. */
-struct match_members {
-	uint64_t bits;
-	uint32_t counts[EVENT_MEMBERS + 1];
-	struct interest *interest; /* is told too; may be NULL */
-};
-
 struct match_index {
 	struct map collections; /* of match_collection */
 	struct map paths;       /* of match_path, by parent and name */
@@ -209,14 +203,6 @@ struct match_index {
 	uint32_t turn;        /* which of a long list is looked at again next */
 	struct arena scratch; /* of one filing */
 };
-
-/* ---- members.c ---- */
-
-void match_members_add(struct match_members *members, struct bytes name);
-void match_members_remove(struct match_members *members, struct bytes name);
-/* Those that a program reads; `adds` false: removes them. */
-void match_members_of_program(
-	struct match_members *members, const struct cel_program *program, bool adds);
 
 extern const struct map_type match_path_type, match_predicate_type, match_identity_type;
 

@@ -3,7 +3,7 @@
  * others. A name without data stands for the whole document.
  */
 #include "evaluate_priv.h"
-#include "match_priv.h"
+#include "members_priv.h"
 
 static unsigned bit_of(struct bytes name)
 {
