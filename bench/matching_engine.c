@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define CLOCK_LOOKS 1000
-#define SWEEP_PER_TURN 256 /* as a worker */
+#define SWEEP_PER_TURN 64 /* as a worker */
 
 /* ---- limits ---------------------------------------------------------------------------------- */
 

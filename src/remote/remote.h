@@ -47,7 +47,7 @@ struct remote_engine {
 };
 
 /* Subscribes of all open bulks in one turn of the loop: well below a millisecond. */
-#define REMOTE_BULK_PER_TURN ((size_t)128)
+#define REMOTE_BULK_PER_TURN ((size_t)32)
 
 struct remote_server_options {
 	struct wire_limits wire;
