@@ -137,7 +137,8 @@ class Proxy:
         for link in self.links:
             if link.half_closed is None:
                 link.half_closed = link.sides[side]
-                link.half_closed.write_eof()
+                with contextlib.suppress(OSError):  # it may be gone, and nobody has seen it yet
+                    link.half_closed.write_eof()
 
     def stall(self, is_stalled):
         self.loop.call(self.flows.clear if is_stalled else self.flows.set)
